@@ -280,6 +280,9 @@ lint: ## Check format, layers, headers, globals, locks; run clang-tidy and cppch
 	@$(MAKE) --no-print-directory all
 	@tools/lint/run
 
+print-flags:
+	@echo $(DIALECT) $(INCLUDES) $(WARN)
+
 # ---- Fuzzing ---------------------------------------------------------------------------------
 
 FUZZ_SECONDS ?= 20
@@ -331,6 +334,7 @@ help: ## Show this list
 
 all: $(if $(SRCS),$(LIB)) $(BIN) $(ALIAS) $(GEN_H)
 .DEFAULT_GOAL := all
-.PHONY: all test unit guest demo lint fuzz bench bench-build build-tests install clean help FORCE
+.PHONY: all test unit guest demo lint fuzz bench bench-build build-tests install clean help \
+	print-flags FORCE
 
 -include $(ALL_OBJS:.o=.d) $(UNIT_BINS:=.d) $(GUEST_BINS:=.d) $(BENCH_BINS:=.d) $(FUZZ_BINS:=.d)

@@ -1,0 +1,28 @@
+#pragma once
+
+/*
+ * struct subject: on whose behalf kernel code runs. Embedded in struct task; what layers below the task receive. The
+ * pointers are owned by the task; only its own fiber changes them, so its own fiber reads them without a lock.
+ */
+
+#include "base/types.h"
+
+struct cred;
+struct fdtable;
+struct fiber;
+struct fs_context;
+struct mm;
+struct pf_thread;
+struct rlimits;
+
+struct subject {
+	struct fiber *fiber; /* transient */
+	struct pf_thread *thread; /* transient */
+	const struct cred *cred;
+	struct mm *mm; /* null once exited */
+	struct fs_context *fs;
+	struct fdtable *files;
+	struct rlimits *rlimits;
+	u32 tid; /* [I] in the root pid namespace, for logs and lock owners */
+	u32 tgid; /* [I] */
+};

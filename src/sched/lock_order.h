@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * The lock order of the whole kernel, outermost first: X(name, nestable). The position in this list is the rank.
+ * Sleeping locks come first, then the task set, then short locks. A holder of a short lock never parks, never calls
+ * the host, never touches guest memory.
+ */
+#define LOCK_ORDER(X) \
+	/* sleeping locks */ \
+	X(lc_cgroup, false) \
+	X(lc_exec, false) /* a thread group's exec and credential guard */ \
+	X(lc_epoll_graph, false) \
+	X(lc_epoll, true) \
+	X(lc_mounts, false) \
+	X(lc_rename, false) \
+	X(lc_inode_dir, true) /* directory inode: ancestor first */ \
+	X(lc_inode, true) /* other inodes; an overlay's before its layers' */ \
+	X(lc_pipe, true) \
+	X(lc_socket, true) \
+	X(lc_mm, true) /* address-space operations; fork: parent first */ \
+	X(lc_mappable, true) /* a memory object's list of mappings, its host file */ \
+	X(lc_fdtable, true) \
+	X(lc_fs_context, false) \
+	X(lc_tty, false) \
+	X(lc_group_timers, false) \
+	/* short locks */ \
+	X(lc_tasks, false) /* the task set: parents, children, groups, sessions, pids, waits, stops */ \
+	X(lc_pidns, false) \
+	X(lc_sighand, true) \
+	X(lc_task, true) \
+	X(lc_cred, false) \
+	X(lc_vmas, true) /* VMA tree, readable under it alone; writers also hold lc_mm */ \
+	X(lc_dcache, false) \
+	X(lc_file, true) /* an open file's position, flags, owner */ \
+	X(lc_inode_attr, true) \
+	X(lc_futex, true) \
+	X(lc_ipc, false) \
+	X(lc_waitq, true) \
+	X(lc_ready, true) /* an epoll's ready list */ \
+	X(lc_ready_waitq, true) /* the wait queue of an epoll */ \
+	X(lc_timer, false) \
+	X(lc_hostfile, false) \
+	X(lc_platform, false) \
+	X(lc_mutex, false) /* inside struct mutex */ \
+	X(lc_runq, false) \
+	X(lc_slab, false) \
+	X(lc_log, false)
+
+#include "sched/lock.h"
+
+#define X(name, nestable) extern const struct lock_class name;
+LOCK_ORDER(X)
+#undef X

@@ -1,0 +1,77 @@
+#pragma once
+
+/* The path walk, and operations on names. Paths are kernel strings (copied in already). All may park. */
+
+#include "vfs/vfs.h"
+
+struct fs_context {
+	struct refcount refs;
+	struct spin lock; /* class lc_fs_context... a short lock: see fs_context.c */
+	struct path root, cwd; /* [lock] owned */
+	u32 umask; /* [a] */
+	struct mount_ns *mount_ns; /* [I] owned */
+};
+
+[[nodiscard]] int fs_context_create(struct mount_ns *ns, struct fs_context **ret);
+[[nodiscard]] int fs_context_fork(struct fs_context *fs, struct fs_context **ret);
+void fs_context_get(struct fs_context *fs);
+void fs_context_put(struct fs_context *fs);
+void fs_context_get_root(struct fs_context *fs, struct path *ret);
+void fs_context_get_cwd(struct fs_context *fs, struct path *ret);
+void fs_context_set_cwd(struct fs_context *fs, const struct path *p);
+void fs_context_set_root(struct fs_context *fs, const struct path *p);
+
+void path_get(const struct path *p);
+void path_put(const struct path *p);
+
+enum walk_flags {
+	WALK_FOLLOW = 1, /* follow a symbolic link in the last component */
+	WALK_EMPTY = 2, /* AT_EMPTY_PATH: "" means the start */
+	WALK_DIRECTORY = 4, /* the result must be a directory */
+	WALK_NO_SYMLINKS = 8, /* RESOLVE_NO_SYMLINKS, and so on */
+	WALK_NO_MAGICLINKS = 16,
+	WALK_NO_XDEV = 32,
+	WALK_BENEATH = 64,
+	WALK_IN_ROOT = 128,
+};
+
+/* Where a relative path starts: dirfd as the guest gave it (AT_FDCWD: the cwd). -EBADF, -ENOTDIR. */
+[[nodiscard]] int path_start(struct subject *s, int dirfd, const char *path, struct path *ret);
+/* Walk; *ret is owned by the caller. */
+[[nodiscard]] int path_walk(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret);
+/* Walk to the parent; *ret_last (NAME_MAX_GUEST+1 bytes) gets the last component; *ret_trailing_slash if one stood
+ * there. "." and ".." as last component are returned as they are. */
+[[nodiscard]] int path_walk_parent(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret_dir,
+				   char *ret_last, bool *ret_trailing_slash);
+/* Absolute path as seen from root (appended; "(unreachable)" and " (deleted)" as Linux). */
+[[nodiscard]] int path_format(const struct path *p, const struct path *root, struct strbuf *out);
+
+int vfs_permission(struct subject *s, const struct path *p, int mask);
+struct open_how_k {
+	u32 flags, mode;
+	u32 walk; /* WALK_* restrictions of openat2 */
+};
+[[nodiscard]] int vfs_open(struct subject *s, int dirfd, const char *path, const struct open_how_k *how,
+			   struct file **ret);
+[[nodiscard]] int vfs_mkdir(struct subject *s, int dirfd, const char *path, u32 mode);
+[[nodiscard]] int vfs_mknod(struct subject *s, int dirfd, const char *path, u32 mode, u64 rdev);
+[[nodiscard]] int vfs_unlink(struct subject *s, int dirfd, const char *path);
+[[nodiscard]] int vfs_rmdir(struct subject *s, int dirfd, const char *path);
+[[nodiscard]] int vfs_symlink(struct subject *s, const char *target, int dirfd, const char *path);
+[[nodiscard]] int vfs_link(struct subject *s, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+			   int flags);
+[[nodiscard]] int vfs_rename(struct subject *s, int old_dirfd, const char *old_path, int new_dirfd,
+			     const char *new_path, u32 flags);
+[[nodiscard]] int vfs_getattr(struct subject *s, const struct path *p, struct kstat *ret);
+[[nodiscard]] int vfs_setattr(struct subject *s, const struct path *p, const struct iattr *attr); /* permission too */
+[[nodiscard]] ssize_t vfs_readlink(struct subject *s, const struct path *p, char *buf, size_t size);
+[[nodiscard]] int vfs_truncate(struct subject *s, const struct path *p, s64 size);
+[[nodiscard]] int vfs_statfs(struct subject *s, const struct path *p, struct host_statfs *ret);
+
+/* ---- mounts, at boot and for mount(2) ---- */
+
+[[nodiscard]] int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct mount_ns **ret);
+void mount_ns_put(struct mount_ns *ns);
+/* Mount sb (reference taken over on success) on the directory (or file) that path names. */
+[[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const char *source,
+			    const char *path, u32 flags);

@@ -1,0 +1,266 @@
+#pragma once
+
+/*
+ * The virtual file system: mounts, dentries, inodes, open files, as in Linux. This header holds the structs and the
+ * ops that file systems fill in; path.h the walk and the namespace operations; fdtable.h descriptor tables.
+ *
+ * References: an open file holds its path (mount + dentry); a dentry holds its inode and its parent; a mount holds its
+ * root dentry. Ops may park unless said otherwise; they are called without short locks, with the sleeping locks named.
+ */
+
+#include <sys/stat.h>
+
+#include "base/list.h"
+#include "base/refcount.h"
+#include "base/types.h"
+#include "cred/subject.h"
+#include "mm/mm.h"
+#include "sched/lock_order.h"
+#include "sched/waitq.h"
+
+struct dentry;
+struct dir_context;
+struct epitem;
+struct file;
+struct inode;
+struct mount;
+struct super;
+struct uio;
+struct host_statfs;
+
+#define NAME_MAX_GUEST 255
+#define PATH_MAX_GUEST 4096
+#define MAX_RW_COUNT (0x7fff'ffffUL & PAGE_MASK)
+
+struct path {
+	struct mount *mnt;
+	struct dentry *dentry;
+};
+
+/* Attributes to change: bits of valid, as notify_change in Linux. */
+struct iattr {
+	u32 valid; /* ATTR_* */
+	u32 mode, uid, gid;
+	u64 size;
+	struct timespec atime, mtime; /* tv_nsec UTIME_NOW already resolved */
+};
+enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32 };
+
+/* Attributes as stat shows them. */
+struct kstat {
+	u32 mode, nlink, uid, gid;
+	u64 dev, rdev, ino, size, blocks, blksize;
+	struct timespec atime, mtime, ctime, btime;
+	bool has_btime;
+};
+
+/* All with the inode's lock (lc_inode_dir for directories) held for change, but for getattr, permission, readlink and
+ * lookup (dir lock held). Null ops give: lookup -ENOTDIR, others -EPERM. */
+struct inode_ops {
+	/* Find name; *ret_inode gets a reference, or null if there is no such name (a negative dentry). */
+	int (*lookup)(struct subject *s, struct inode *dir, const char *name, struct inode **ret_inode);
+	int (*create)(struct subject *s, struct inode *dir, const char *name, u32 mode, struct inode **ret_inode);
+	int (*mknod)(struct subject *s, struct inode *dir, const char *name, u32 mode, u64 rdev,
+		     struct inode **ret_inode);
+	int (*mkdir)(struct subject *s, struct inode *dir, const char *name, u32 mode, struct inode **ret_inode);
+	int (*symlink)(struct subject *s, struct inode *dir, const char *name, const char *target,
+		       struct inode **ret_inode);
+	int (*link)(struct subject *s, struct inode *inode, struct inode *dir, const char *name);
+	int (*unlink)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
+	int (*rmdir)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
+	/* flags: RENAME_NOREPLACE (checked by the caller), RENAME_EXCHANGE. target is null if new_name is free. */
+	int (*rename)(struct subject *s, struct inode *old_dir, const char *old_name, struct inode *victim,
+		      struct inode *new_dir, const char *new_name, struct inode *target, u32 flags);
+	/* The target of a symbolic link, NUL-terminated; -ENAMETOOLONG if size is short. Returns its length. */
+	ssize_t (*readlink)(struct subject *s, struct inode *inode, char *buf, size_t size);
+	/* Magic links (/proc/self/exe, fd): the path itself, with references. Null: use readlink. */
+	int (*follow)(struct subject *s, struct inode *inode, struct path *ret_path);
+	/* Null: from the inode's fields. */
+	int (*getattr)(struct subject *s, struct inode *inode, struct kstat *ret);
+	int (*setattr)(struct subject *s, struct inode *inode, const struct iattr *attr);
+	/* mask: R_OK|W_OK|X_OK. Null: generic_permission (mode bits and capabilities). */
+	int (*permission)(struct subject *s, struct inode *inode, int mask);
+	/* Fill in file->ops and private data of a file being opened (file->inode, flags are set). */
+	int (*open)(struct subject *s, struct inode *inode, struct file *file);
+	/* True if a cached dentry (positive or negative) for name in dir may still be used. Null: always. */
+	bool (*revalidate)(struct subject *s, struct inode *dir, const char *name, struct inode *inode);
+	/* Last reference is gone (nlink may be 0: then the contents go too). */
+	void (*evict)(struct inode *inode);
+};
+
+/* Ops of an open file. Null ops: read/write -EINVAL, lseek -ESPIPE, ioctl -ENOTTY, poll always ready, mmap -ENODEV. */
+struct file_ops {
+	/* At *pos, which the op advances; for streams pos is null. Returns bytes, 0 at end, or an error (restart codes
+	 * included). Data go through uio, which remembers how far it got. Nonblocking: file->flags & O_NONBLOCK. */
+	ssize_t (*read)(struct subject *s, struct file *f, struct uio *to, s64 *pos);
+	ssize_t (*write)(struct subject *s, struct file *f, struct uio *from, s64 *pos);
+	/* Emit entries from ctx->pos on, through dir_emit, until it returns false. */
+	int (*iterate)(struct subject *s, struct file *f, struct dir_context *ctx);
+	/* The new position. file->pos is the caller's to set. */
+	s64 (*lseek)(struct subject *s, struct file *f, s64 off, int whence);
+	long (*ioctl)(struct subject *s, struct file *f, u32 cmd, u64 arg);
+	/* Events now ready (EPOLL* bits). Must not park. */
+	u32 (*poll)(struct file *f);
+	/* The queue on which changes of poll are announced; null if it never changes. */
+	struct waitq *(*waitq)(struct file *f);
+	/* Mapping: see mappable_ops. */
+	int (*host_fd_get)(struct file *f, bool shared, int *ret_fd);
+	void (*host_fd_put)(struct file *f, int fd);
+	int (*fsync)(struct subject *s, struct file *f, bool data_only);
+	int (*truncate)(struct subject *s, struct file *f, s64 size);
+	int (*fallocate)(struct subject *s, struct file *f, int mode, s64 off, s64 len);
+	int (*setfl)(struct subject *s, struct file *f, u32 flags); /* F_SETFL; null: generic */
+	void (*flush)(struct subject *s, struct file *f); /* each close of a descriptor; s may be null */
+	void (*release)(struct file *f); /* the last reference is gone */
+	/* /proc/PID/fdinfo lines after pos, flags, mnt_id. */
+	void (*show_fdinfo)(struct file *f, struct strbuf *out);
+};
+
+struct super_ops {
+	int (*statfs)(struct super *sb, struct host_statfs *ret);
+	void (*destroy)(struct super *sb);
+};
+
+/* A mounted instance of a file system. */
+struct super {
+	struct refcount refs;
+	const struct super_ops *ops; /* [I] */
+	const char *type; /* [I] arena string: "tmpfs" */
+	u64 dev; /* [I] device number */
+	u64 magic; /* [I] f_type */
+	struct dentry *root; /* [I] owned */
+	void *private; /* [I] arena object */
+	u32 flags; /* [I] SB_RDONLY, ... */
+};
+enum { SB_RDONLY = 1, SB_NODEV = 4, SB_NOEXEC = 8, SB_NOSUID = 2 };
+
+struct inode {
+	struct refcount refs;
+	struct super *sb; /* [I] not owned: an inode does not outlive its super */
+	const struct inode_ops *ops; /* [I] */
+	struct mutex lock; /* class lc_inode, or lc_inode_dir for directories */
+	struct spin attr_lock; /* class lc_inode_attr: the attributes below */
+	u64 ino; /* [I] */
+	u32 mode; /* [lc_inode_attr] type bits are [I] */
+	u32 uid, gid, nlink; /* [lc_inode_attr] */
+	u64 size; /* [lc_inode_attr] where the file system uses it */
+	u64 rdev; /* [I] */
+	struct timespec atime, mtime, ctime, btime; /* [lc_inode_attr] */
+	void *private; /* [file system] arena object */
+	struct list locks; /* [lc_inode_attr] record locks (later) */
+	void *fifo; /* [lc_inode] struct pipe of a fifo */
+};
+
+/* A name in a directory. The tree and the hash are protected by lc_dcache. */
+struct dentry {
+	struct refcount refs;
+	struct super *sb; /* [I] */
+	struct dentry *parent; /* [lc_dcache] owned; itself for a root */
+	struct inode *inode; /* [lc_dcache] owned; null if negative */
+	char *name; /* [lc_dcache] arena string */
+	u32 name_len;
+	u32 hash;
+	struct list siblings; /* [lc_dcache] in parent->children */
+	struct list children; /* [lc_dcache] */
+	struct list hash_link; /* [lc_dcache] */
+	struct list lru; /* [lc_dcache] unused cached dentries */
+	u32 mounts; /* [lc_dcache] how many mounts are on it */
+	bool unhashed; /* [lc_dcache] deleted, or never to be found */
+};
+
+struct mount {
+	struct refcount refs;
+	struct super *sb; /* [I] owned */
+	struct dentry *root; /* [I] owned */
+	struct mount *parent; /* [lc_mounts] null for the namespace's root */
+	struct dentry *mountpoint; /* [lc_mounts] in parent; owned */
+	struct mount_ns *ns; /* [lc_mounts] */
+	struct list ns_link; /* [lc_mounts] */
+	u32 flags; /* [a] MNT_RDONLY, ... as SB_* */
+	u32 id; /* [I] */
+	char *source; /* [I] arena string */
+};
+
+struct mount_ns {
+	struct refcount refs;
+	struct mount *root; /* [lc_mounts] owned */
+	struct list mounts; /* [lc_mounts] */
+};
+
+struct file {
+	struct refcount refs;
+	struct mappable mappable; /* [I] for mmap; ops OPS(file_mappable_ops) */
+	const struct file_ops *ops; /* [I] after open */
+	struct path path; /* [I] owned */
+	struct inode *inode; /* [I] borrowed from path.dentry, or owned through it */
+	u32 flags; /* [lc_file] O_* status flags; access mode is [I] */
+	bool readable, writable; /* [I] */
+	bool stream; /* [I] no position (pipe, tty, eventfd) */
+	struct mutex pos_lock; /* class lc_inode... taken as lc_pipe: see file.c; serializes shared positions */
+	s64 pos; /* [pos_lock] */
+	void *private; /* [I] the op's: arena object */
+	const struct cred *cred; /* [I] opener; owned */
+	struct spin lock; /* class lc_file */
+	struct list epitems; /* [lc_file] epoll registrations on this file */
+	u32 owner_pid; /* [lc_file] F_SETOWN */
+	int owner_sig;
+};
+
+/* ---- files ---- */
+
+/* A file over a path (takes its own references); ops are filled in by the inode's open. */
+[[nodiscard]] int file_create(struct subject *s, const struct path *path, u32 flags, struct file **ret);
+/* A file without a name: anonymous inode (eventfd, epoll, pipe ends), shown in /proc as name, like "pipe:[17]". */
+[[nodiscard]] int file_create_anon(struct subject *s, const char *name, const struct file_ops *ops, void *private,
+				   u32 flags, struct file **ret);
+struct file *file_get(struct file *f);
+/* May park (release). Dropping the last reference to a file is deferred to system call exit by the fd table. */
+void file_put(struct file *f);
+u32 file_poll(struct file *f);
+ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos); /* checks mode; pos null: file->pos */
+ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos);
+void inode_get(struct inode *i);
+void inode_put(struct inode *i);
+/* A zeroed inode with one reference and given fields; times now. */
+[[nodiscard]] struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 ino, u32 mode, u32 uid,
+					 u32 gid);
+int generic_permission(struct subject *s, struct inode *inode, int mask);
+/* Drops all epoll registrations of f: a hook that ipc fills in. */
+struct file_hooks {
+	void (*epoll_release)(struct file *f);
+};
+DECLARE_OPS(struct file_hooks, epoll_file_hooks);
+
+/* ---- directories ---- */
+
+struct dir_context {
+	s64 pos; /* where to go on; the op advances it past what was emitted */
+	/* False: no room, stop (the entry was not taken). */
+	bool (*emit)(struct dir_context *ctx, const char *name, size_t len, u64 ino, s64 next_pos, u8 type);
+};
+
+/* ---- data ---- */
+
+/*
+ * Where I/O data come from or go to: guest memory (an iovec of it) or a kernel buffer. Copies advance it.
+ */
+struct uio {
+	struct subject *subject;
+	const struct guest_iovec *iov; /* guest memory; null for a kernel buffer */
+	unsigned int iov_count, iov_index;
+	u64 iov_offset; /* within the current element */
+	char *buf; /* kernel buffer */
+	u64 left; /* bytes to go */
+};
+struct guest_iovec {
+	struct uaddr base;
+	u64 size;
+};
+void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov, unsigned int count, u64 total);
+void uio_init_kernel(struct uio *u, void *buf, size_t size);
+/* Copy at most size bytes between u and buf; returns bytes copied (short at a fault), -EFAULT if none could be.
+ * No locks but sleeping ones that a fault cannot need: see DESIGN §2.5: never under a short lock. */
+ssize_t uio_copy_to(struct uio *u, const void *buf, size_t size); /* kernel data to the reader */
+ssize_t uio_copy_from(struct uio *u, void *buf, size_t size); /* the writer's data to kernel */
+/* Go back n bytes (a copy that the consumer did not take). */
+void uio_revert(struct uio *u, size_t n);

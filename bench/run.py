@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Compare native, donjon, bubblewrap and runsc on this machine.
+
+Each benchmark is a run of build/bench/micro (see micro.c), or one of
+  start   a static program that does nothing, from spawn to its end, 50 times
+  idle    a sandbox whose program sleeps: proportional set size of all its processes, CPU ticks
+The variants take turns: one alternation runs each benchmark once in each variant, in an order that
+rotates.  A figure in the table is the median over alternations of each run's median; a ratio is the
+median of the ratios to native within one alternation; for `cpu` it is the ratio of the minima.
+What fails is shown as failed, with the reason below the table.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MICRO = f"{ROOT}/build/bench/micro"
+TRUE = f"{ROOT}/build/bench/true"
+TIMEOUT = 120
+SPAWNS = 50
+IDLE_SECONDS = 10
+
+VARIANTS = {
+    "native": [],
+    "donjon": [f"{ROOT}/build/donjon", "run", "--"],
+    "bwrap": ["bwrap", "--unshare-all", "--die-with-parent", "--dev-bind", "/", "/", "--"],
+    "runsc": ["runsc", "--rootless", "--network=none", "--ignore-cgroups", "do"],
+}
+
+
+class Failed(Exception):
+    pass
+
+
+# ---- One run ----
+
+def last_words(text):
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+def spawn(argv, **kwargs):
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, **kwargs)
+
+
+def run_micro(prefix, name, options):
+    """What `micro NAME` prints, as a dictionary."""
+    child = spawn(prefix + [MICRO, *options, name], stdout=subprocess.PIPE,
+                  stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = child.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        end(child)
+        raise Failed(f"no end after {TIMEOUT} s") from None
+    if child.returncode != 0 and not out:
+        raise Failed(f"exit status {child.returncode}: {last_words(err)}")
+    try:
+        result = json.loads(last_words(out))
+    except ValueError:
+        raise Failed(f"printed no result: {last_words(out)}") from None
+    if "error" in result or child.returncode != 0:
+        raise Failed(result.get("error", f"exit status {child.returncode}"))
+    return result
+
+
+def run_start(prefix):
+    """Spawn-to-end times of a program that does nothing."""
+    argv = prefix + [TRUE]
+    null = os.open("/dev/null", os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+    samples = []
+    try:
+        began = time.monotonic()
+        while len(samples) < SPAWNS and time.monotonic() - began < 10:
+            start = time.perf_counter_ns()
+            pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+            _, status = os.waitpid(pid, 0)
+            samples.append(time.perf_counter_ns() - start)
+            if status != 0:
+                raise Failed(f"exit status {os.waitstatus_to_exitcode(status)}")
+    finally:
+        os.close(null)
+    samples.sort()
+    return {"name": "start", "unit": "run", "n": len(samples),
+            "median_ns": statistics.median(samples), "min_ns": samples[0],
+            "p99_ns": samples[len(samples) - 1 - len(samples) // 100]}
+
+
+# ---- Footprint ----
+
+def adopt_orphans():
+    """Processes whose parent dies become ours, so that the process tree misses none."""
+    PR_SET_CHILD_SUBREAPER = 36
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_orphans():
+    """Not to be called while a child is still to be waited for."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def descendants():
+    """The pids of the live processes below this one."""
+    children, zombies = {}, set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
+            except (OSError, ValueError):
+                continue
+            children.setdefault(int(parent), []).append(int(entry))
+            if state == "Z":
+                zombies.add(int(entry))
+    found, todo = [], [os.getpid()]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return [pid for pid in found if pid not in zombies]
+
+
+def pss_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def end(child):
+    """End a sandbox, and whatever it left behind."""
+    child.terminate()
+    try:
+        child.wait(2)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    deadline = time.monotonic() + 5
+    while (left := descendants()) and time.monotonic() < deadline:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.05)
+    reap_orphans()
+
+
+def run_idle(prefix):
+    """Memory and CPU time of a sandbox whose program sleeps."""
+    child = spawn(prefix + [MICRO, "--sleep"], stdout=subprocess.DEVNULL,
+                  stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(2)
+        if child.poll() is not None:
+            raise Failed(f"exit status {child.returncode}")
+        pids = descendants()
+        before = {pid: cpu_ticks(pid) for pid in pids}
+        time.sleep(IDLE_SECONDS)
+        if child.poll() is not None:
+            raise Failed(f"exit status {child.returncode}")
+        pids = descendants()
+        ticks = sum(cpu_ticks(pid) - before.get(pid, 0) for pid in pids)
+        processes = []
+        for pid in pids:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                processes.append({"name": file.read().strip(), "pss_kib": pss_kib(pid)})
+        return {"name": "idle", "pss_kib": sum(p["pss_kib"] for p in processes), "ticks": ticks,
+                "seconds": IDLE_SECONDS, "processes": processes}
+    except OSError as error:
+        raise Failed(f"cannot read the footprint: {error}") from None
+    finally:
+        end(child)
+
+
+# ---- All runs ----
+
+def attempt(function, *args):
+    try:
+        return function(*args)
+    except Failed as error:
+        return {"error": str(error)}
+    except OSError as error:
+        return {"error": f"cannot run: {error}"}
+
+
+def alternate(names, variants, count, options, progress):
+    """{benchmark: {variant: [result of each alternation]}}"""
+    results = {name: {v: [] for v in variants} for name in names}
+    for turn in range(count):
+        for at, name in enumerate(names):
+            for i in range(len(variants)):
+                variant = variants[(turn + at + i) % len(variants)]
+                runs = results[name][variant]
+                progress(f"{turn + 1}/{count} {name} {variant}")
+                if any("no end after" in r.get("error", "") for r in runs):
+                    runs.append(runs[0])
+                elif name == "start":
+                    runs.append(attempt(run_start, VARIANTS[variant]))
+                else:
+                    runs.append(attempt(run_micro, VARIANTS[variant], name, options))
+                reap_orphans()
+    return results
+
+
+def summarise(name, runs, native):
+    """One cell: the medians, and the ratio to native."""
+    errors = [r["error"] for r in runs if "error" in r]
+    if errors:
+        return {"failed": len(errors), "of": len(runs), "error": errors[0]}
+    cell = {"unit": runs[0]["unit"], "n": runs[0]["n"],
+            "median_ns": statistics.median(r["median_ns"] for r in runs),
+            "min_ns": min(r["min_ns"] for r in runs),
+            "p99_ns": statistics.median(r["p99_ns"] for r in runs)}
+    if native and not any("error" in r for r in native):
+        if name == "cpu":
+            cell["ratio"] = cell["min_ns"] / min(r["min_ns"] for r in native)
+        else:
+            cell["ratio"] = statistics.median(
+                r["median_ns"] / n["median_ns"] for r, n in zip(runs, native))
+    return cell
+
+
+def human(ns):
+    for limit, unit, scale in ((1e3, "ns", 1), (1e6, "µs", 1e3), (1e9, "ms", 1e6)):
+        if ns < limit:
+            value = ns / scale
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{ns / 1e9:.3g} s"
+
+
+def print_table(summary, variants):
+    width = max(len(name) for name in [*summary, "benchmark"])
+    header = f"{'benchmark':{width}}  {'per':10}"
+    for v in variants:
+        header += f"  {v:>9}" if v == "native" else f"  {v:>9}  {'ratio':>7}"
+    print(header)
+    print("-" * len(header))
+    for name, cells in summary.items():
+        unit = next((c["unit"] for c in cells.values() if "unit" in c), "")
+        line = f"{name:{width}}  {unit:10}"
+        for v in variants:
+            cell = cells[v]
+            line += f"  {human(cell['median_ns']) if 'unit' in cell else 'failed':>9}"
+            if v != "native":
+                line += f"  {cell['ratio']:>7.2f}" if "ratio" in cell else f"  {'-':>7}"
+        print(line)
+
+
+def print_idle(idle):
+    print(f"\nidle: processes, proportional set size, CPU ticks in {IDLE_SECONDS} s")
+    for variant, cell in idle.items():
+        if "error" in cell:
+            print(f"  {variant:8} failed")
+        else:
+            names = ", ".join(f"{p['name']} {p['pss_kib']}" for p in cell["processes"])
+            print(f"  {variant:8} {cell['pss_kib'] / 1024:6.2f} MiB  {cell['ticks']:3} ticks  "
+                  f"({names} KiB)")
+
+
+def machine():
+    model = ""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {"kernel": os.uname().release, "cpu": model, "cpus": os.cpu_count(),
+            "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def choose_variants(wanted):
+    """The variants to run; says why one is left out."""
+    chosen = []
+    for name in wanted:
+        if name not in VARIANTS:
+            sys.exit(f"run.py: no variant '{name}'; there are {', '.join(VARIANTS)}")
+        if VARIANTS[name] and not shutil.which(VARIANTS[name][0]):
+            print(f"{name}: {VARIANTS[name][0]} is not installed, left out")
+        else:
+            chosen.append(name)
+    return chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="these benchmarks: NAME,... (a prefix will do)")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="these variants: NAME,...")
+    parser.add_argument("--alternations", type=int, default=10)
+    parser.add_argument("--quick", action="store_true", help="3 alternations")
+    parser.add_argument("--threads-parked", type=int, default=1000)
+    parser.add_argument("--json", default=f"{ROOT}/build/bench.json")
+    args = parser.parse_args()
+    os.chdir(ROOT)
+    if not os.access(MICRO, os.X_OK):
+        sys.exit("run.py: build/bench/micro is missing; run make bench")
+
+    listed = subprocess.run([MICRO, "--list"], stdout=subprocess.PIPE, text=True, check=True)
+    names = listed.stdout.split() + ["start", "idle"]
+    if args.only:
+        wanted = args.only.split(",")
+        exact = [n for n in names if n in wanted]
+        names = exact or [n for n in names if n.startswith(tuple(wanted))]
+        if not names:
+            sys.exit(f"run.py: no benchmark '{args.only}'; micro --list prints them")
+    variants = choose_variants(args.variants.split(","))
+    count = 3 if args.quick else args.alternations
+    tty = sys.stderr.isatty()
+
+    def progress(text):
+        if tty:
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    adopt_orphans()
+    about = machine()
+    measured = [n for n in names if n != "idle"]
+    results = alternate(measured, variants, count,
+                        ["--threads-parked", str(args.threads_parked)], progress)
+    idle = {}
+    if "idle" in names:
+        for variant in variants:
+            progress(f"idle {variant}")
+            idle[variant] = attempt(run_idle, VARIANTS[variant])
+    progress("")
+
+    summary = {name: {v: summarise(name, runs, results[name].get("native"))
+                      for v, runs in results[name].items()} for name in measured}
+    print(f"{about['cpu']}, {about['cpus']} CPUs, Linux {about['kernel']}, load "
+          f"{about['load']:.2f}; {count} alternations\n")
+    if summary:
+        print_table(summary, variants)
+    if idle:
+        print_idle(idle)
+
+    failures = [f"{name} {v}: {c['error']} ({c['failed']} of {c['of']} runs)"
+                for name, cells in summary.items() for v, c in cells.items() if "error" in c]
+    failures += [f"idle {v}: {c['error']}" for v, c in idle.items() if "error" in c]
+    if failures:
+        print("\nfailed:")
+        for failure in failures:
+            print(f"  {failure}")
+
+    os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
+    with open(args.json, "w", encoding="utf-8") as file:
+        json.dump({"machine": about, "alternations": count, "variants": variants,
+                   "summary": summary, "idle": idle, "runs": results}, file, indent=1)
+    print(f"\nwritten: {os.path.relpath(args.json)}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

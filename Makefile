@@ -277,7 +277,7 @@ demo: ## Install what is missing, build, and show a shell script in the sandbox
 
 lint: ## Check format, layers, headers, globals, locks; run clang-tidy and cppcheck
 	@tools/install-deps.sh build lint
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory MODE=release all
 	@tools/lint/run
 
 print-flags:

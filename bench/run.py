@@ -66,7 +66,7 @@ def run_micro(prefix, name, options):
     try:
         result = json.loads(last_words(out))
     except ValueError:
-        raise Failed(f"printed no result: {last_words(out)}") from None
+        raise Failed(f"printed no result: {last_words(out) or '(nothing)'}") from None
     if "error" in result or child.returncode != 0:
         raise Failed(result.get("error", f"exit status {child.returncode}"))
     return result

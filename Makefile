@@ -3,13 +3,14 @@
 # Build of Donjon.  `make help` lists the targets.
 #
 # MODE=release|debug|asan|tsan selects a build; each has its own directory build/$(MODE).
-# WERROR=1 makes warnings errors, V=1 shows commands.
+# O=DIR builds in DIR instead of build, WERROR=1 makes warnings errors, V=1 shows commands.
 #
 # Sources are found by wildcard.  A directory that needs a rule of its own (a generated header, a
 # special flag) has a fragment `module.mk`; see "Generated files" below.
 
 MODE ?= release
-B    := build/$(MODE)
+O    ?= build
+B    := $(O)/$(MODE)
 GEN  := $(B)/gen
 
 MODES := release debug asan tsan fuzz
@@ -158,7 +159,7 @@ VDSO_OBJS := $(VDSO_SRCS:%=$(B)/obj/%.o)
 ALL_OBJS  := $(LIB_OBJS) $(MAIN_OBJ) $(STUB_OBJS) $(VDSO_OBJS)
 LIB       := $(B)/libdonjon.a
 BIN       := $(if $(MAIN_SRC),$(B)/donjon)
-ALIAS     := $(if $(and $(BIN),$(filter release,$(MODE))),build/donjon)
+ALIAS     := $(if $(and $(BIN),$(filter release,$(MODE))),$(O)/donjon)
 
 # $(call record,TEXT): the target holds TEXT, and is new only if that changed.
 record = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
@@ -168,7 +169,7 @@ $(B)/flags: FORCE
 	$(call record,$(CC) $(CFLAGS) $(ASFLAGS) $(STUB_CFLAGS) $(VDSO_CFLAGS))
 $(B)/objects: FORCE
 	$(call record,$(LIB_OBJS) $(STUB_OBJS) $(VDSO_OBJS))
-build/guest.flags: FORCE
+$(O)/guest.flags: FORCE
 	$(call record,$(GUEST_CC) $(GUEST_CFLAGS))
 
 $(ALL_OBJS): $(B)/flags | $(GEN_H)
@@ -199,7 +200,7 @@ $(LIB): $(LIB_OBJS) $(B)/objects
 $(B)/donjon: $(MAIN_OBJ) $(LIB)
 	$(call say,LD,$@) $(CC) $(LDFLAGS) $(MAIN_OBJ) $(LIB) $(LDLIBS) -o $@
 
-build/donjon: $(B)/donjon
+$(O)/donjon: $(B)/donjon
 	$(Q)ln -sfn $(MODE)/donjon $@
 
 # ---- The stub image and the vDSO -------------------------------------------------------------
@@ -238,9 +239,9 @@ endif
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/unit/%)
-FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-guest_bins = $(patsubst tests/$(1)/%.c,build/$(1)/%,$(wildcard tests/$(1)/*.c))
+guest_bins = $(patsubst tests/$(1)/%.c,$(O)/$(1)/%,$(wildcard tests/$(1)/*.c))
 GUEST_BINS := $(call guest_bins,guest) $(call guest_bins,hostile) $(call guest_bins,programs)
 
 $(B)/unit/%: tests/unit/%.c $(LIB) $(B)/flags | $(GEN_H)
@@ -248,14 +249,14 @@ $(B)/unit/%: tests/unit/%.c $(LIB) $(B)/flags | $(GEN_H)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIB) -lcmocka $(LDLIBS) -MF $@.d -o $@
 
 define guest_rule
-build/$(1)/%: tests/$(1)/%.c build/guest.flags
+$(O)/$(1)/%: tests/$(1)/%.c $(O)/guest.flags
 	$$(call say,CC,$$<) mkdir -p $$(@D)
 	$$(Q)$$(GUEST_CC) $$(GUEST_CFLAGS) $$< $$(GUEST_LDLIBS) -MF $$@.d -o $$@
 endef
 $(foreach d,guest hostile programs,$(eval $(call guest_rule,$(d))))
 
 TEST_DEPS := $(BIN) $(ALIAS) $(UNIT_BINS) $(GUEST_BINS)
-RUN_TESTS := $(PYTHON) tools/run-tests --mode $(MODE)
+RUN_TESTS := $(PYTHON) tools/run-tests --build $(O) --mode $(MODE)
 
 build-tests: $(TEST_DEPS)
 
@@ -278,7 +279,7 @@ demo: ## Install what is missing, build, and show a shell script in the sandbox
 lint: ## Check format, layers, headers, globals, locks; run clang-tidy and cppcheck
 	@tools/install-deps.sh build lint
 	@$(MAKE) --no-print-directory MODE=release all
-	@tools/lint/run
+	@BUILD=$(O)/release tools/lint/run
 
 print-flags:
 	@echo $(DIALECT) $(INCLUDES) $(WARN)
@@ -287,7 +288,7 @@ print-flags:
 
 FUZZ_SECONDS ?= 20
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB) $(B)/flags | $(GEN_H)
+$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB) $(B)/flags | $(GEN_H)
 	$(call say,CC,$<) mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $< $(LIB) $(LDLIBS) -MF $@.d -o $@
 
@@ -295,22 +296,22 @@ fuzz: ## Run each fuzzer for FUZZ_SECONDS=20 seconds
 	@tools/install-deps.sh build fuzz
 ifneq ($(FUZZ_BINS),)
 	@$(MAKE) --no-print-directory MODE=fuzz $(FUZZ_BINS)
-	@tools/run-fuzz $(FUZZ_SECONDS) $(FUZZ_BINS)
+	@tools/run-fuzz $(O)/fuzz $(FUZZ_SECONDS) $(FUZZ_BINS)
 endif
 
 # ---- Benchmarks ------------------------------------------------------------------------------
 
-BENCH_BINS := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
+BENCH_BINS := $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c))
 BENCH_ARGS ?=
 
-build/bench/%: bench/%.c build/guest.flags
+$(O)/bench/%: bench/%.c $(O)/guest.flags
 	$(call say,CC,$<) mkdir -p $(@D)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -O2 $< $(GUEST_LDLIBS) -MF $@.d -o $@
 
 bench: ## Compare native, donjon, bwrap and runsc; BENCH_ARGS="--quick --only NAME"
 	@tools/install-deps.sh build bench
 	@$(MAKE) --no-print-directory bench-build
-	@$(PYTHON) bench/run.py --json build/bench.json $(BENCH_ARGS)
+	@$(PYTHON) bench/run.py --build $(O) $(BENCH_ARGS)
 
 bench-build: $(BIN) $(ALIAS) $(BENCH_BINS)
 
@@ -326,11 +327,11 @@ install: $(BIN) ## Install under DESTDIR and PREFIX=/usr/local
 	$(if $(DOCS),install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/donjon)
 
 clean: ## Remove everything that was built
-	rm -rf build
+	rm -rf $(O)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
-	@echo 'Variables: MODE=release|debug|asan|tsan WERROR=1 V=1 EXTRA_CFLAGS='
+	@echo 'Variables: MODE=release|debug|asan|tsan O=build WERROR=1 V=1 EXTRA_CFLAGS='
 
 all: $(if $(SRCS),$(LIB)) $(BIN) $(ALIAS) $(GEN_H)
 .DEFAULT_GOAL := all

@@ -23,15 +23,13 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MICRO = f"{ROOT}/build/bench/micro"
-TRUE = f"{ROOT}/build/bench/true"
 TIMEOUT = 120
 SPAWNS = 50
 IDLE_SECONDS = 10
 
 VARIANTS = {
     "native": [],
-    "donjon": [f"{ROOT}/build/donjon", "run", "--"],
+    "donjon": [],  # filled in by use_build
     "bwrap": ["bwrap", "--unshare-all", "--die-with-parent", "--dev-bind", "/", "/", "--"],
     "runsc": ["runsc", "--rootless", "--network=none", "--ignore-cgroups", "do"],
 }
@@ -39,6 +37,13 @@ VARIANTS = {
 
 class Failed(Exception):
     pass
+
+
+def use_build(directory):
+    """Where the programs are."""
+    global MICRO, TRUE
+    MICRO, TRUE = f"{directory}/bench/micro", f"{directory}/bench/true"
+    VARIANTS["donjon"] = [f"{directory}/donjon", "run", "--"]
 
 
 # ---- One run ----
@@ -309,11 +314,12 @@ def main():
     parser.add_argument("--alternations", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="3 alternations")
     parser.add_argument("--threads-parked", type=int, default=1000)
-    parser.add_argument("--json", default=f"{ROOT}/build/bench.json")
+    parser.add_argument("--build", default=f"{ROOT}/build", help="the build directory")
+    parser.add_argument("--json", help="written there; BUILD/bench.json by default")
     args = parser.parse_args()
-    os.chdir(ROOT)
+    use_build(os.path.abspath(args.build))
     if not os.access(MICRO, os.X_OK):
-        sys.exit("run.py: build/bench/micro is missing; run make bench")
+        sys.exit(f"run.py: {MICRO} is missing; run make bench")
 
     listed = subprocess.run([MICRO, "--list"], stdout=subprocess.PIPE, text=True, check=True)
     names = listed.stdout.split() + ["start", "idle"]
@@ -360,11 +366,11 @@ def main():
         for failure in failures:
             print(f"  {failure}")
 
-    os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
-    with open(args.json, "w", encoding="utf-8") as file:
+    path = args.json or f"{os.path.dirname(os.path.dirname(MICRO))}/bench.json"
+    with open(path, "w", encoding="utf-8") as file:
         json.dump({"machine": about, "alternations": count, "variants": variants,
                    "summary": summary, "idle": idle, "runs": results}, file, indent=1)
-    print(f"\nwritten: {os.path.relpath(args.json)}")
+    print(f"\nwritten: {path}")
     return 1 if failures else 0
 
 

@@ -17,8 +17,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.chdir(ROOT)
 NAME = os.path.basename(sys.argv[0])
-BUILD = "build/release"
-CACHE = "build/lint/cache"
+BUILD = os.environ.get("BUILD", "build/release")
+SCRATCH = f"{os.path.dirname(BUILD)}/lint"
+CACHE = f"{SCRATCH}/cache"
 JOBS = 2
 
 _failures = []
@@ -83,7 +84,7 @@ def is_bare(path):
 def compile_flags(compiler, warnings=True):
     """The flags that the Makefile compiles with, for syntax checks."""
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
-    out = subprocess.run(["make", "-s", f"CC={compiler}", "print-flags"], env=env,
+    out = subprocess.run(["make", "-s", f"CC={compiler}", f"O={os.path.dirname(BUILD)}", "print-flags"], env=env,
                          stdout=subprocess.PIPE, check=True, text=True).stdout.split()
     return [f for f in out if warnings or not f.startswith("-W")]
 

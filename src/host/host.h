@@ -24,8 +24,29 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f);
 /* Tests: if set, called before each host call; a nonzero return is the call's result (say -ENOMEM) instead. */
 typedef long host_fault_hook(long nr);
 void host_set_fault_hook(host_fault_hook *hook);
+/* Debug builds: called before each host call (sched checks there that no short lock is held). */
+void host_set_check_hook(void (*hook)(long nr));
 
-/* Close-on-exec is implied everywhere that a descriptor is made. */
+/* The rows of calls.def: which part of the program makes a call, and when. */
+enum {
+	HC_BOOT = 1,
+	HC_KERNEL = 2,
+	HC_STUB = 4,
+	HC_LIBC = 8,
+	HC_SAN = 16,
+};
+/* Call fn for each row of calls.def that is in one of the sections. */
+void host_calls_for_each(unsigned int sections,
+			 void (*fn)(int nr, const char *name, unsigned int row_sections, void *arg),
+			 void *arg);
+/* The sections that a call is in; 0 if it is not listed. */
+unsigned int host_call_sections(long nr);
+
+/*
+ * All wrappers return 0 or a count, or a negative errno. None restarts: a call that a signal interrupts is -EINTR (but
+ * for host_nanosleep_until and host_random, which go on). Close-on-exec is implied everywhere that a descriptor is
+ * made.
+ */
 int host_openat(int dirfd, const char *path, int flags, mode_t mode);
 /* resolve: RESOLVE_* of openat2. */
 int host_openat2(int dirfd, const char *path, u64 flags, u64 mode, u64 resolve);
@@ -72,6 +93,9 @@ s64 host_clock(clockid_t id); /* ns; through the vdso, not a call */
 int host_clock_getres(clockid_t id, struct timespec *ret);
 int host_nanosleep_until(s64 deadline_ns);
 ssize_t host_getrandom(void *buf, size_t size, unsigned int flags);
+/* Fill buf with random bytes of the host; cannot fail. */
+void host_random(void *buf, size_t size);
+u64 host_random_u64(void);
 pid_t host_getpid(void);
 pid_t host_gettid(void);
 int host_kill(pid_t pid, int sig);
@@ -99,4 +123,15 @@ int host_shared_load32(const u32 *p, u32 *ret);
 int host_shared_cmpxchg32(u32 *p, u32 old, u32 new, u32 *ret_old);
 int host_shared_load64(const u64 *p, u64 *ret);
 /* Install the SIGBUS/SIGSEGV handler that makes these work, on every worker's alternate stack. Once a process. */
-int host_fault_init(void);
+[[nodiscard]] int host_fault_init(void);
+/*
+ * Give the calling thread an alternate signal stack, unless it has one: the handler then also reports an overflow of
+ * a fiber's stack. Every thread that runs fibers calls this; fini before the thread ends.
+ */
+[[nodiscard]] int host_fault_thread_init(void);
+void host_fault_thread_fini(void);
+
+/* Install a handler for a signal by a raw call: flags are SA_*; mask: signals blocked in it, bit n - 1 for signal n. */
+[[nodiscard]] int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *), unsigned long flags, u64 mask);
+/* how: SIG_BLOCK, ...; masks as above; ret_old may be null. */
+[[nodiscard]] int host_sigprocmask(int how, u64 mask, u64 *ret_old);

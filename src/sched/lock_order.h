@@ -11,6 +11,7 @@
 	X(lc_exec, false) /* a thread group's exec and credential guard */ \
 	X(lc_epoll_graph, false) \
 	X(lc_epoll, true) \
+	X(lc_file_pos, false) /* a file's position, held during its I/O */ \
 	X(lc_mounts, false) \
 	X(lc_rename, false) \
 	X(lc_inode_dir, true) /* directory inode: ancestor first */ \
@@ -19,8 +20,6 @@
 	X(lc_socket, true) \
 	X(lc_mm, true) /* address-space operations; fork: parent first */ \
 	X(lc_mappable, true) /* a memory object's list of mappings, its host file */ \
-	X(lc_fdtable, true) \
-	X(lc_fs_context, false) \
 	X(lc_tty, false) \
 	X(lc_group_timers, false) \
 	/* short locks */ \
@@ -30,7 +29,10 @@
 	X(lc_task, true) \
 	X(lc_cred, false) \
 	X(lc_vmas, true) /* VMA tree, readable under it alone; writers also hold lc_mm */ \
-	X(lc_dcache, false) \
+	X(lc_fs_context, false) /* root and working directory */ \
+	X(lc_fdtable, false) \
+	X(lc_dcache, false) /* names of one super */ \
+	X(lc_fs, false) /* a file system's own structures */ \
 	X(lc_file, true) /* an open file's position, flags, owner */ \
 	X(lc_inode_attr, true) \
 	X(lc_futex, true) \

@@ -6,7 +6,7 @@
 
 struct fs_context {
 	struct refcount refs;
-	struct spin lock; /* class lc_fs_context... a short lock: see fs_context.c */
+	struct spin lock; /* class lc_fs_context */
 	struct path root, cwd; /* [lock] owned */
 	u32 umask; /* [a] */
 	struct mount_ns *mount_ns; /* [I] owned */
@@ -33,6 +33,7 @@ enum walk_flags {
 	WALK_NO_XDEV = 32,
 	WALK_BENEATH = 64,
 	WALK_IN_ROOT = 128,
+	WALK_OPEN_EXEC = 256, /* vfs_open for execve: wants X_OK instead of R_OK, and a regular file (-EACCES) */
 };
 
 /* Where a relative path starts: dirfd as the guest gave it (AT_FDCWD: the cwd). -EBADF, -ENOTDIR. */
@@ -40,12 +41,13 @@ enum walk_flags {
 /* Walk; *ret is owned by the caller. */
 [[nodiscard]] int path_walk(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret);
 /* Walk to the parent; *ret_last (NAME_MAX_GUEST+1 bytes) gets the last component; *ret_trailing_slash if one stood
- * there. "." and ".." as last component are returned as they are. */
+ * there. "." and ".." as last component are returned as they are; "/" if there is none. */
 [[nodiscard]] int path_walk_parent(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret_dir,
 				   char *ret_last, bool *ret_trailing_slash);
 /* Absolute path as seen from root (appended; "(unreachable)" and " (deleted)" as Linux). */
 [[nodiscard]] int path_format(const struct path *p, const struct path *root, struct strbuf *out);
 
+/* access(2) by the subject's fsuid and groups; mask of R_OK, W_OK, X_OK. -EACCES, -EROFS. */
 int vfs_permission(struct subject *s, const struct path *p, int mask);
 struct open_how_k {
 	u32 flags, mode;
@@ -68,6 +70,9 @@ struct open_how_k {
 [[nodiscard]] int vfs_truncate(struct subject *s, const struct path *p, s64 size);
 [[nodiscard]] int vfs_statfs(struct subject *s, const struct path *p, struct host_statfs *ret);
 
+/* Open what path names (O_PATH of a magic link's target, and so on); no walk. Permission is checked. */
+[[nodiscard]] int vfs_open_path(struct subject *s, const struct path *p, u32 flags, struct file **ret);
+
 /* ---- mounts, at boot and for mount(2) ---- */
 
 [[nodiscard]] int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct mount_ns **ret);
@@ -75,3 +80,8 @@ void mount_ns_put(struct mount_ns *ns);
 /* Mount sb (reference taken over on success) on the directory (or file) that path names. */
 [[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const char *source,
 			    const char *path, u32 flags);
+/* As vfs_mount, on a place already found. */
+[[nodiscard]] int mount_attach(struct mount_ns *ns, struct super *sb, const char *source, const struct path *on,
+			       u32 flags);
+/* /proc/PID/mounts as seen from root. */
+[[nodiscard]] int mount_ns_format(struct mount_ns *ns, const struct path *root, struct strbuf *out);

@@ -10,7 +10,9 @@
 
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "base/list.h"
+#include "base/ops.h"
 #include "base/refcount.h"
 #include "base/types.h"
 #include "cred/subject.h"
@@ -24,16 +26,16 @@ struct epitem;
 struct file;
 struct inode;
 struct mount;
+struct strbuf;
 struct super;
 struct uio;
-struct host_statfs;
 
 #define NAME_MAX_GUEST 255
 #define PATH_MAX_GUEST 4096
 #define MAX_RW_COUNT (0x7fff'ffffUL & PAGE_MASK)
 
 struct path {
-	struct mount *mnt;
+	struct mount *mnt; /* null: a file without a name (pipe, eventfd, inherited stdio) */
 	struct dentry *dentry;
 };
 
@@ -44,7 +46,16 @@ struct iattr {
 	u64 size;
 	struct timespec atime, mtime; /* tv_nsec UTIME_NOW already resolved */
 };
-enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32 };
+enum {
+	ATTR_MODE = 1,
+	ATTR_UID = 2,
+	ATTR_GID = 4,
+	ATTR_SIZE = 8,
+	ATTR_ATIME = 16,
+	ATTR_MTIME = 32,
+	/* The times are both "now" (utimensat with null, or UTIME_NOW twice): write permission is enough. */
+	ATTR_TOUCH = 64,
+};
 
 /* Attributes as stat shows them. */
 struct kstat {
@@ -52,6 +63,14 @@ struct kstat {
 	u64 dev, rdev, ino, size, blocks, blksize;
 	struct timespec atime, mtime, ctime, btime;
 	bool has_btime;
+};
+
+/* As struct statfs of x86-64, so that it can be copied out as it is. */
+struct host_statfs {
+	u64 type, bsize, blocks, bfree, bavail, files, ffree;
+	u32 fsid[2];
+	u64 namelen, frsize, flags;
+	u64 spare[4];
 };
 
 /* All with the inode's lock (lc_inode_dir for directories) held for change, but for getattr, permission, readlink and
@@ -94,7 +113,7 @@ struct file_ops {
 	 * included). Data go through uio, which remembers how far it got. Nonblocking: file->flags & O_NONBLOCK. */
 	ssize_t (*read)(struct subject *s, struct file *f, struct uio *to, s64 *pos);
 	ssize_t (*write)(struct subject *s, struct file *f, struct uio *from, s64 *pos);
-	/* Emit entries from ctx->pos on, through dir_emit, until it returns false. */
+	/* Emit entries from ctx->pos on, through ctx->emit, until it returns false. Directory lock held. */
 	int (*iterate)(struct subject *s, struct file *f, struct dir_context *ctx);
 	/* The new position. file->pos is the caller's to set. */
 	s64 (*lseek)(struct subject *s, struct file *f, s64 off, int whence);
@@ -114,6 +133,8 @@ struct file_ops {
 	void (*release)(struct file *f); /* the last reference is gone */
 	/* /proc/PID/fdinfo lines after pos, flags, mnt_id. */
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
+	/* /dev/zero: mmap of it means anonymous memory. mmap(2) then passes no file. */
+	bool maps_anonymous;
 };
 
 struct super_ops {
@@ -121,16 +142,29 @@ struct super_ops {
 	void (*destroy)(struct super *sb);
 };
 
+/* The names of a super that are remembered. A name in the cache holds one reference of its dentry. */
+struct dcache {
+	struct spin lock; /* class lc_dcache */
+	struct hash_key key; /* [I] */
+	struct list lru; /* [lc_dcache] least recently looked up last */
+	struct list *buckets; /* [lc_dcache] arena array */
+	u32 bucket_count; /* [lc_dcache] a power of two */
+	u32 count; /* [lc_dcache] dentries in the cache */
+};
+
 /* A mounted instance of a file system. */
 struct super {
 	struct refcount refs;
 	const struct super_ops *ops; /* [I] */
-	const char *type; /* [I] arena string: "tmpfs" */
+	char *type; /* [I] owned: "tmpfs" */
 	u64 dev; /* [I] device number */
 	u64 magic; /* [I] f_type */
 	struct dentry *root; /* [I] owned */
 	void *private; /* [I] arena object */
 	u32 flags; /* [I] SB_RDONLY, ... */
+	_Atomic u64 next_ino; /* [a] for inode numbers made up */
+	struct mutex rename_lock; /* class lc_rename: renames between directories */
+	struct dcache dcache;
 };
 enum { SB_RDONLY = 1, SB_NODEV = 4, SB_NOEXEC = 8, SB_NOSUID = 2 };
 
@@ -155,17 +189,18 @@ struct inode {
 struct dentry {
 	struct refcount refs;
 	struct super *sb; /* [I] */
-	struct dentry *parent; /* [lc_dcache] owned; itself for a root */
-	struct inode *inode; /* [lc_dcache] owned; null if negative */
+	struct dentry *parent; /* [lc_dcache] owned; null for a root */
+	struct inode *inode; /* [I] owned; null if negative */
 	char *name; /* [lc_dcache] arena string */
 	u32 name_len;
 	u32 hash;
-	struct list siblings; /* [lc_dcache] in parent->children */
-	struct list children; /* [lc_dcache] */
+	struct list siblings; /* [lc_dcache] in parent->children while cached */
+	struct list children; /* [lc_dcache] cached ones */
 	struct list hash_link; /* [lc_dcache] */
-	struct list lru; /* [lc_dcache] unused cached dentries */
-	u32 mounts; /* [lc_dcache] how many mounts are on it */
-	bool unhashed; /* [lc_dcache] deleted, or never to be found */
+	struct list lru; /* [lc_dcache] */
+	_Atomic u32 mounts; /* [a] how many mounts are on it; changed under lc_mounts */
+	bool cached; /* [lc_dcache] to be found by look-ups */
+	_Atomic bool dead; /* [a] the name was deleted; no new names below it */
 };
 
 struct mount {
@@ -183,6 +218,8 @@ struct mount {
 
 struct mount_ns {
 	struct refcount refs;
+	struct mutex lock; /* class lc_mounts */
+	u32 next_id, count; /* [lc_mounts] */
 	struct mount *root; /* [lc_mounts] owned */
 	struct list mounts; /* [lc_mounts] */
 };
@@ -192,11 +229,11 @@ struct file {
 	struct mappable mappable; /* [I] for mmap; ops OPS(file_mappable_ops) */
 	const struct file_ops *ops; /* [I] after open */
 	struct path path; /* [I] owned */
-	struct inode *inode; /* [I] borrowed from path.dentry, or owned through it */
+	struct inode *inode; /* [I] owned through path.dentry */
 	u32 flags; /* [lc_file] O_* status flags; access mode is [I] */
 	bool readable, writable; /* [I] */
 	bool stream; /* [I] no position (pipe, tty, eventfd) */
-	struct mutex pos_lock; /* class lc_inode... taken as lc_pipe: see file.c; serializes shared positions */
+	struct mutex pos_lock; /* class lc_file_pos */
 	s64 pos; /* [pos_lock] */
 	void *private; /* [I] the op's: arena object */
 	const struct cred *cred; /* [I] opener; owned */
@@ -219,17 +256,82 @@ void file_put(struct file *f);
 u32 file_poll(struct file *f);
 ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos); /* checks mode; pos null: file->pos */
 ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos);
+/* lseek(2): moves f->pos. */
+s64 file_lseek(struct subject *s, struct file *f, s64 off, int whence);
+/* getdents: runs f's iterate from f->pos on and moves it. emit must not park nor touch guest memory (fill a kernel
+ * buffer, copy it out afterwards). -ENOTDIR, -ENOENT (the directory is deleted), or the op's error. */
+[[nodiscard]] int file_iterate(struct subject *s, struct file *f, struct dir_context *ctx);
+/* ftruncate(2), fallocate(2), fsync(2); f as opened by the guest. */
+[[nodiscard]] int file_truncate(struct subject *s, struct file *f, s64 size);
+[[nodiscard]] int file_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len);
+[[nodiscard]] int file_fsync(struct subject *s, struct file *f, bool data_only);
+[[nodiscard]] int file_setfl(struct subject *s, struct file *f, u32 flags); /* F_SETFL */
+/* For writes to files with a size limit: resolves O_APPEND, RLIMIT_FSIZE and max_size. Inode lock held. Returns how
+ * many of count bytes may be written at *pos, or -EFBIG. */
+[[nodiscard]] ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count, s64 max_size);
+/* lseek for a file of a known size; SEEK_DATA and SEEK_HOLE as for a file without holes. */
+s64 generic_lseek(struct file *f, s64 off, int whence, s64 size);
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* A zeroed inode with one reference and given fields; times now. */
 [[nodiscard]] struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 ino, u32 mode, u32 uid,
 					 u32 gid);
 int generic_permission(struct subject *s, struct inode *inode, int mask);
+/* The inode's own check (ops->permission) and that of a read-only super. */
+int inode_permission(struct subject *s, struct inode *inode, int mask);
+/* ops->getattr, or from the fields. */
+int inode_getattr(struct subject *s, struct inode *inode, struct kstat *ret);
+/* Fill in *ret from the fields. */
+void inode_fill_kstat(struct inode *inode, struct kstat *ret);
+/* Apply mode, uid, gid, atime, mtime of attr to the fields (not the size); ctime becomes now. */
+void inode_set_fields(struct inode *inode, const struct iattr *attr);
+/* Owner, group and mode of a new inode in dir (setgid directories). */
+void inode_new_owner(struct subject *s, struct inode *dir, u32 *mode, u32 *ret_uid, u32 *ret_gid);
+enum { TOUCH_ATIME = 1, TOUCH_MTIME = 2, TOUCH_CTIME = 4 };
+void inode_touch(struct inode *inode, u32 which); /* set to now; TOUCH_ATIME alone as relatime does */
+void inode_add_nlink(struct inode *inode, int n); /* and ctime */
+u64 super_new_ino(struct super *sb);
+struct timespec vfs_now(void);
+/* As capable() in Linux: cap in the root user namespace. A null subject or one without credentials may all. */
+bool subject_capable(struct subject *s, int cap);
+bool inode_owner_or_capable(struct subject *s, struct inode *inode);
 /* Drops all epoll registrations of f: a hook that ipc fills in. */
 struct file_hooks {
 	void (*epoll_release)(struct file *f);
 };
 DECLARE_OPS(struct file_hooks, epoll_file_hooks);
+
+/* What ipc and net fill in. */
+struct vfs_hooks {
+	/* As inode_ops.open, for a fifo; its pipe hangs on inode->fifo while it is open (inode lock, lc_inode). */
+	int (*fifo_open)(struct subject *s, struct inode *inode, struct file *file);
+};
+DECLARE_OPS(struct vfs_hooks, ipc_vfs_hooks);
+
+/* ---- file systems ---- */
+
+/*
+ * A super without a root; private is destroyed by ops->destroy with the last reference. The caller then makes the root
+ * inode and hands it to super_set_root (reference taken over, on failure too).
+ */
+[[nodiscard]] int super_create(const char *type, const struct super_ops *ops, u64 magic, u32 flags, void *private,
+			       struct super **ret);
+[[nodiscard]] int super_set_root(struct super *sb, struct inode *root);
+void super_get(struct super *sb);
+void super_put(struct super *sb); /* may park */
+
+/*
+ * Character devices: constant rows, found by device number when a node is opened.
+ *
+ *	DEFINE_CHRDEV(mem, .major = 1, .minor = 3, .count = 7, .open = mem_open);
+ */
+struct chrdev {
+	u32 major, minor, count;
+	int (*open)(struct subject *s, struct inode *inode, struct file *file);
+};
+#define DEFINE_CHRDEV(name, ...) \
+	static const struct chrdev chrdev_##name \
+		__attribute__((section("donjon_chrdevs"), aligned(8), used)) = {__VA_ARGS__}
 
 /* ---- directories ---- */
 
@@ -241,6 +343,11 @@ struct dir_context {
 
 /* ---- data ---- */
 
+struct guest_iovec {
+	struct uaddr base;
+	u64 size;
+};
+
 /*
  * Where I/O data come from or go to: guest memory (an iovec of it) or a kernel buffer. Copies advance it.
  */
@@ -251,10 +358,6 @@ struct uio {
 	u64 iov_offset; /* within the current element */
 	char *buf; /* kernel buffer */
 	u64 left; /* bytes to go */
-};
-struct guest_iovec {
-	struct uaddr base;
-	u64 size;
 };
 void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov, unsigned int count, u64 total);
 void uio_init_kernel(struct uio *u, void *buf, size_t size);

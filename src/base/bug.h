@@ -7,7 +7,7 @@
 
 #include "base/types.h"
 
-/* (_Noreturn: neither gcc 12 nor clang 14 knows the attribute [[noreturn]] in C.) */
+/* (_Noreturn: neither gcc 12 nor clang 14 knows the attribute _Noreturn in C.) */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Where panic writes (default: descriptor 2), by which function; src/host sets it before main. */

@@ -3,6 +3,7 @@
 /* Integer names, the guest address type, and the few macros that every file uses. */
 
 #include <stdbool.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -32,6 +32,7 @@ struct pf_config {
 	unsigned int spare_spaces; /* fresh spaces kept ready for pf_space_create */
 	bool virtual_cpus; /* guest CPU numbers are not the host's */
 	s64 operation_deadline_ns; /* a space that does not answer for so long is killed; 0: default */
+	int proc_fd; /* O_PATH descriptor of a procfs that shows this process and its children; 0 or -1: use /proc */
 };
 
 /* Boot: once, on the main thread, before workers start and before the kernel's own seccomp filter is installed. */

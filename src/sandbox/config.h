@@ -1,0 +1,22 @@
+#pragma once
+
+/* What a sandbox is made from: filled in by the command, read by the kernel process that it clones. */
+
+#include "base/log.h"
+#include "base/types.h"
+
+struct sandbox_config {
+	const char *const *argv; /* the guest's first program and its arguments, null-terminated */
+	const char *const *envp;
+	const char *workdir; /* guest path; the caller's directory by default */
+	u32 cpus; /* 0: the host's CPUs by their numbers */
+	s64 timeout_ns; /* 0: none */
+	bool strace; /* log system calls... */
+	const char *strace_file; /* ...there; null: stderr */
+	enum log_level log_level;
+	const char *log_file; /* null: stderr */
+	bool stdio_closed[3]; /* the caller had these descriptors closed (now they are /dev/null) */
+};
+
+/* Exit statuses of the command that are not the guest's. */
+enum { EXIT_TIMEOUT = 124, EXIT_OWN_FAILURE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };

@@ -1,0 +1,23 @@
+#pragma once
+
+/* Messages between the command and its kernel process, over a socket pair of type SEQPACKET. */
+
+#include "base/types.h"
+
+enum control_type {
+	CONTROL_SIGNAL, /* to the kernel: send the first process signal value */
+	CONTROL_KILL, /* to the kernel: end all guest processes */
+	CONTROL_EXITED, /* to the command: the first process ended with wait status value */
+	CONTROL_FAILED, /* to the command: no guest ran; exit with value and print text */
+};
+
+struct control_message {
+	u32 type;
+	u32 value;
+	char text[248];
+};
+
+/* Send, waiting for room. 0 or a negative errno (-EPIPE: the other side is gone). Source: unix(7). */
+[[nodiscard]] int control_send(int fd, enum control_type type, u32 value, const char *text);
+/* Receive one message: 1, 0 when the other side is gone, or a negative errno. Blocks unless fd is nonblocking. */
+[[nodiscard]] int control_receive(int fd, struct control_message *ret);

@@ -1,0 +1,296 @@
+/*
+ * The kernel process: boot, the sandbox's life, the end.
+ *
+ * Boot order matters (DESIGN §2.1): namespaces and the empty root, no privileges, then the arena and the platform
+ * (whose zygote is cloned from here and must come before any thread), the kernel's own filter last, and only then the
+ * workers. All after that runs in fibers: a root fiber creates the first guest process and waits for it.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arena/arena.h"
+#include "base/log.h"
+#include "cred/cred.h"
+#include "host/host.h"
+#include "kernel/task.h"
+#include "loader/loader.h"
+#include "platform/platform.h"
+#include "sandbox/control.h"
+#include "sandbox/guest_root.h"
+#include "sandbox/isolate.h"
+#include "sandbox/sandbox.h"
+#include "sched/fiber.h"
+#include "sched/sched.h"
+#include "syscall/syscall.h"
+#include "vfs/path.h"
+
+#define MAX_GROUPS 1024
+
+struct kernel_process {
+	const struct sandbox_config *config;
+	struct isolation iso;
+	struct poll_source control; /* its descriptor is the control socket */
+	struct fiber *root_fiber;
+	u32 uid, gid, group_count, groups[MAX_GROUPS];
+	int exit_code; /* of this process; the command reads the guest's from the control socket */
+};
+
+/* The control socket has something: signals to relay, or the command is gone. Runs on the poller. */
+static void control_ready(struct poll_source *s, u32 events)
+{
+	struct control_message msg;
+
+	(void)events;
+	if (control_receive(s->fd, &msg) <= 0) {
+		/* Nobody waits for us: end as SIGKILL would. */
+		_exit(EXIT_OWN_FAILURE);
+	}
+	if (msg.type == CONTROL_SIGNAL && msg.value >= 1 && msg.value <= GUEST_NSIG)
+		(void)!kernel_signal_init((int)msg.value);
+	else if (msg.type == CONTROL_KILL)
+		kernel_kill_all();
+}
+
+static void fail(struct kernel_process *k, int exit_status, const char *what, int error)
+{
+	char text[248];
+
+	snprintf(text, sizeof(text), "%s: %s", what, strerror(-error));
+	(void)!control_send(k->control.fd, CONTROL_FAILED, (u32)exit_status, text);
+	k->exit_code = EXIT_OWN_FAILURE;
+}
+
+static const char *env_get(const char *const *envp, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *envp; envp++)
+		if (!strncmp(*envp, name, len) && (*envp)[len] == '=')
+			return *envp + len + 1;
+	return NULL;
+}
+
+/* Start the program, searching PATH as execvp does. 0, or the most telling error. */
+static int start_program(struct process_args *args, const char *name)
+{
+	const char *dirs = env_get(args->envp, "PATH");
+	int ret = -ENOENT;
+
+	args->file = name;
+	if (strchr(name, '/'))
+		return kernel_create_init(args);
+	if (!dirs)
+		dirs = "/usr/local/bin:/usr/bin:/bin";
+	for (const char *next; dirs; dirs = next) {
+		char path[PATH_MAX_GUEST];
+		const char *end = strchrnul(dirs, ':');
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name);
+		int err;
+
+		next = *end ? end + 1 : NULL;
+		if (n >= (int)sizeof(path))
+			continue;
+		args->file = path;
+		err = kernel_create_init(args);
+		if (err != -ENOENT && err != -ENOTDIR && err != -EACCES)
+			return err;
+		if (err == -EACCES)
+			ret = err;
+	}
+	return ret;
+}
+
+static int exit_status_of_exec_error(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return EXIT_NOT_FOUND;
+	case -EACCES:
+	case -ENOEXEC:
+	case -EPERM:
+	case -EISDIR:
+	case -ELIBBAD:
+	case -ETXTBSY:
+	case -ELOOP:
+	case -EINVAL:
+	case -ENAMETOOLONG:
+	case -E2BIG:
+		return EXIT_NOT_EXECUTABLE;
+	default:
+		return EXIT_OWN_FAILURE;
+	}
+}
+
+static void create_guest(struct kernel_process *k)
+{
+	const struct sandbox_config *config = k->config;
+	struct guest_root root;
+	struct process_args args = { .argv = config->argv, .envp = config->envp, .workdir = config->workdir };
+	struct cred *cred;
+	int ret;
+
+	ret = cred_create(kernel_get()->user_ns, k->uid, k->gid, k->groups, k->group_count, &cred);
+	if (ret) {
+		fail(k, EXIT_OWN_FAILURE, "cannot make credentials", ret);
+		return;
+	}
+	args.cred = cred;
+	args.umask = 022;
+	ret = guest_root_create(config, k->iso.root_fd, cred, &root);
+	if (ret) {
+		fail(k, EXIT_OWN_FAILURE, "cannot set up the guest's file systems", ret);
+		cred_put(cred);
+		return;
+	}
+	args.mount_ns = root.mount_ns;
+	args.files = root.files;
+	ret = start_program(&args, config->argv[0]);
+	if (ret) {
+		fail(k, exit_status_of_exec_error(ret), config->argv[0], ret);
+	} else {
+		int status;
+
+		ret = kernel_wait(NO_DEADLINE, &status);
+		if (ret)
+			fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
+		else
+			(void)!control_send(k->control.fd, CONTROL_EXITED, (u32)status, NULL);
+	}
+	cred_put(cred);
+}
+
+static void root_fiber(void *arg)
+{
+	struct kernel_process *k = arg;
+	int ret = platform_start();
+
+	if (!ret)
+		ret = poller_add(&k->control, EPOLLIN);
+	if (ret)
+		fail(k, EXIT_OWN_FAILURE, "cannot start the platform", ret);
+	else
+		create_guest(k);
+	/* The whole process goes, and with it its pid namespace: no need to take anything down one by one. */
+	platform_shutdown();
+	_exit(k->exit_code);
+}
+
+static void read_identity(struct kernel_process *k)
+{
+	long n;
+
+	k->uid = (u32)host_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+	k->gid = (u32)host_call(SYS_getegid, 0, 0, 0, 0, 0, 0);
+	n = host_call(SYS_getgroups, MAX_GROUPS, (long)k->groups, 0, 0, 0, 0);
+	k->group_count = n > 0 ? (u32)n : 0;
+}
+
+static unsigned int worker_count(void)
+{
+	u8 mask[128] = {};
+	unsigned int cpus = 0;
+	int n = host_sched_getaffinity(0, sizeof(mask), mask);
+
+	for (int i = 0; i < n; i++)
+		cpus += (unsigned int)__builtin_popcount(mask[i]);
+	return max(1u, min(cpus, 4u));
+}
+
+/* Everything up to the first fiber. 0, or an error and the step that failed. */
+static int boot(struct kernel_process *k, u64 flags, const char **what)
+{
+	const struct sandbox_config *config = k->config;
+	struct pf_config pf = { .spare_spaces = 1, .virtual_cpus = config->cpus != 0 };
+	struct kernel_args args = { .cpus = config->cpus };
+	int ret;
+
+	ret = isolate_enter(flags, k->uid, k->gid, &k->iso, what);
+	if (ret)
+		return ret;
+	*what = "drop privileges";
+	ret = isolate_drop_privileges();
+	if (ret)
+		return ret;
+	*what = "ask to die with the command";
+	ret = host_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (ret)
+		return ret;
+	*what = "create the arena";
+	ret = arena_create();
+	if (!ret)
+		ret = host_fault_init();
+	if (!ret)
+		ret = kernel_create(&args);
+	if (ret)
+		return ret;
+	*what = "start the scheduler";
+	ret = sched_init(worker_count());
+	if (ret)
+		return ret;
+	*what = "boot the platform";
+	pf.proc_fd = k->iso.proc_fd;
+	ret = platform_boot(&pf);
+	if (ret)
+		return ret;
+	*what = "build the vdso";
+	ret = vdso_init(config->cpus != 0);
+	if (ret)
+		return ret;
+	*what = "install the kernel's own filter";
+	return isolate_seccomp();
+}
+
+static void set_up_logs(const struct sandbox_config *config)
+{
+	int fd = 2, strace_fd = 2;
+
+	if (config->log_file)
+		fd = host_openat(AT_FDCWD, config->log_file, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	else
+		fd = host_fcntl(2, F_DUPFD_CLOEXEC, 3);
+	log_setup(fd, config->log_level, host_write);
+	if (!config->strace)
+		return;
+	if (config->strace_file)
+		strace_fd = host_openat(AT_FDCWD, config->strace_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	else
+		strace_fd = host_fcntl(2, F_DUPFD_CLOEXEC, 3);
+	strace_setup(strace_fd);
+}
+
+_Noreturn void kernel_process_main(const struct sandbox_config *config, int control, u64 flags)
+{
+	static struct kernel_process process; /* larger than a stack frame should be */
+	struct kernel_process *k = &process;
+	const char *what = "start";
+	int ret;
+
+	k->config = config;
+	k->control.fd = control;
+	k->control.ready = control_ready;
+	host_prctl(PR_SET_NAME, (unsigned long)"donjon-kernel", 0, 0, 0);
+	read_identity(k);
+	set_up_logs(config);
+	ret = boot(k, flags, &what);
+	if (!ret) {
+		k->root_fiber = fiber_create(root_fiber, k);
+		ret = k->root_fiber ? 0 : -ENOMEM;
+	}
+	if (ret) {
+		fail(k, EXIT_OWN_FAILURE, what, ret);
+		_exit(EXIT_OWN_FAILURE);
+	}
+	fiber_start(k->root_fiber);
+	sched_run();
+	_exit(EXIT_OWN_FAILURE);
+}

@@ -26,10 +26,13 @@
 #include "sched/waitq.h"
 
 struct exec_build;
+struct mm_share;
 struct mount_ns;
 struct posix_timer;
 struct task;
 struct thread_group;
+struct user_usage;
+struct user_table;
 
 #define GUEST_NSIG 64
 typedef u64 sigset64; /* bit n-1: signal n */
@@ -121,16 +124,18 @@ struct task {
 
 	/* Execution. */
 	struct guest_regs regs; /* [F] the truth while no guest code runs */
-	enum run_state run_state; /* [F] */
+	_Atomic u32 run_state; /* [F] enum run_state; read by others for /proc only */
 	u64 syscall_args[6]; /* [F] of the current call, fetched once */
 	int syscall_nr; /* [F] or -1 */
 	struct restart_state restart; /* [F] */
 	bool syscall_restarting; /* [F] inside a reinvoked call */
+	bool signal_seen; /* [F] a signal or stop was acted upon since the call was invoked: see ERESTARTNEVER */
+	u64 fault_trapno, fault_error, fault_cr2; /* [F] of the last fault, for signal frames */
 	struct exec_build *exec; /* [F] half-built image while waiting for threads */
 	_Atomic u32 work; /* [a] TASK_WORK_*: something to do on the way back to guest code */
 
 	/* Stops. [H]: internal; the counter of external ones is atomic. */
-	enum stop_kind stop; /* [H] */
+	_Atomic u32 stop; /* [H to change] enum stop_kind */
 	_Atomic u32 external_stops; /* [a] pause, checkpoint */
 	struct task *vfork_parent; /* [S] to be released when this task execs or exits; a reference */
 	bool vfork_waiting; /* [S] this task waits for its vfork child */
@@ -138,7 +143,13 @@ struct task {
 	/* Identity and family. */
 	struct thread_group *tg; /* [I] owned reference, while linked [S] */
 	struct list tg_link; /* [S] in tg->tasks */
-	struct pid *pid; /* [I] owned: of this thread */
+	struct pid *pid; /* [S to change, by exec] owned: of this thread */
+	struct mm_share *mm_share; /* [F/t] owned: counts the tasks that use subject.mm */
+	struct user_usage *user; /* [F/t] owned: counts of the real uid */
+	struct user_usage *charged; /* [S] owned: the user in whose count of tasks it is */
+	u32 thread_pins; /* [T] others that use subject.thread just now: see task_pin_thread */
+	u32 parent_exec_id, self_exec_id; /* [S] */
+	u64 set_child_tid; /* [F] a new task writes its id there */
 	char comm[16]; /* [T] */
 	struct list children; /* [S] thread groups whose parent is this task */
 	u32 exit_signal; /* [S] */
@@ -158,11 +169,13 @@ struct task {
 	struct sigaltstack_k altstack; /* [F] */
 	bool group_stop_pending; /* [H] has to take part in a group stop */
 	bool group_stop_counted; /* [H] this task is counted in the group stop */
+	bool stop_dequeued; /* [H] a stop signal was dequeued, and no SIGCONT since */
 	struct waitq signal_waitq; /* woken with the set of signals' low bits when one arrives: signalfd */
 
 	/* Exit. */
 	bool exiting; /* [H] */
-	bool exit_notified; /* [S] */
+	bool exit_notified; /* [S] a zombie */
+	bool released; /* [S] reaped: unlinked from everything */
 	int exit_status; /* [S] wait status */
 	siginfo_t fatal_info; /* [H] */
 
@@ -174,7 +187,7 @@ struct task {
 	u64 timer_slack; /* [T] */
 	s64 start_time; /* [I] ns of CLOCK_BOOTTIME */
 	u64 min_flt, maj_flt, nvcsw, nivcsw; /* [F] approximate */
-	u64 user_ns_exited, sys_ns_exited; /* [S] final CPU times */
+	_Atomic u64 user_ns_seen, sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
 	u32 personality; /* [F] */
 };
 
@@ -182,6 +195,8 @@ enum {
 	TASK_WORK_SIGNAL = 1, /* look for signals, stops, kills: also set with fiber_interrupt */
 	TASK_WORK_MASK_RESTORE = 2,
 	TASK_WORK_RSEQ = 4,
+	TASK_WORK_CHILD_TID = 8, /* a new task: write its id to set_child_tid */
+	TASK_WORK_CPU_TIMERS = 16, /* look at the CPU-time timers */
 };
 
 struct thread_group {
@@ -208,7 +223,7 @@ struct thread_group {
 	u32 group_stop_left; /* [H] tasks that have still to stop */
 	bool stop_reported, continued_pending; /* [S] for wait: WUNTRACED, WCONTINUED */
 	bool stop_waitable; /* [S] */
-	bool orphan_checked;
+	bool stop_continued; /* [H] SIGCONT came, and no stop since */
 
 	bool child_subreaper, has_child_subreaper; /* [S] */
 	bool execed; /* [S] since fork: for setpgid's EACCES */
@@ -220,15 +235,19 @@ struct thread_group {
 		u64 utime, stime, min_flt, maj_flt, nvcsw, nivcsw, max_rss;
 	} child_usage, dead_usage; /* [S] */
 
-	/* Timers: lock class lc_group_timers (a sleeping lock). */
-	struct mutex timer_lock;
+	/* Timers: all under the sighand's lock. */
 	struct itimer {
 		struct timer timer;
 		s64 value, interval; /* ns: next expiry on host monotonic (0: off), and period */
 	} itimer_real;
-	struct itimer itimer_virtual, itimer_prof; /* CPU timers */
-	struct list posix_timers; /* [timer_lock] */
-	s32 next_timer_id; /* [timer_lock] */
+	struct cpu_itimer {
+		u64 expires, interval; /* ns of the group's CPU time; expires 0: off */
+	} itimer_virtual, itimer_prof;
+	struct timer cpu_tick; /* armed while a CPU-time timer is */
+	u64 cpu_limit_next; /* ns of CPU time at which RLIMIT_CPU is looked at next; 0: not yet known */
+	struct list posix_timers; /* [H] */
+	s32 next_timer_id; /* [H] */
+	u32 posix_timer_count; /* [H] */
 };
 
 /* ---- pids ---- */
@@ -294,6 +313,8 @@ struct kernel {
 	struct thread_group *init; /* [S] the first process */
 	u32 task_count; /* [S] */
 	u32 task_limit; /* [I] */
+	_Atomic u32 fiber_count; /* [a] tasks whose fiber has not ended */
+	struct user_table *users; /* [I] */
 	s64 boot_time; /* [I] CLOCK_BOOTTIME ns at start */
 	u32 cpu_count; /* [I] CPUs the guest sees */
 	bool virtual_cpus; /* [I] */
@@ -370,6 +391,9 @@ struct task_cpu_times {
 };
 struct task_cpu_times task_cpu_times(struct task *t); /* may park */
 struct task_cpu_times group_cpu_times(struct thread_group *tg); /* incl. dead threads; may park */
+/* The process's resource use, dead threads included (RUSAGE_SELF), and t's own (RUSAGE_THREAD); may park. */
+struct rusage_ns group_usage(struct thread_group *tg);
+struct rusage_ns task_usage(struct task *t);
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);
 
@@ -385,6 +409,11 @@ long task_clone(struct task *t, const struct clone_args_k *args);
  * caller's program: returns 0 with t->regs set anew. */
 struct exec_strings;
 long task_execve(struct task *t, int dirfd, const char *path, struct exec_strings *strings, int flags);
+/* For handlers of setuid and the like: make new, a private copy of t's credentials, those of t (taken over), with all
+ * that follows: dumpable, parent-death signal, counts by user. Own fiber. */
+void task_commit_cred(struct task *t, struct cred *new);
+/* prctl(PR_SET_CHILD_SUBREAPER). */
+void task_set_subreaper(struct task *t, bool on);
 /* Begin to exit; status is a wait status. The run loop does the rest when the call returns. */
 long task_exit(struct task *t, int status);
 long task_group_exit(struct task *t, int status);
@@ -456,6 +485,15 @@ struct syscall_ops {
 	void (*signalled)(struct task *t, const siginfo_t *info);
 };
 DECLARE_OPS(struct syscall_ops, syscall_layer_ops);
+
+/* What exit and exec need from the futexes (ipc fills it in). Own fiber; the task's mm and thread are there. */
+struct futex_hooks {
+	/* Walk the robust list at t->robust_list (bounded) and release what it names. */
+	void (*exit_robust)(struct task *t);
+	/* Wake one waiter on the word at addr (clear_child_tid), which has been cleared. */
+	void (*wake_addr)(struct task *t, struct uaddr addr);
+};
+DECLARE_OPS(struct futex_hooks, futex_task_hooks);
 
 /* ---- timers (timer.c); values as the calls' ---- */
 

@@ -1,0 +1,29 @@
+#pragma once
+
+/* What a user (a real uid) has in use over all processes: tasks for RLIMIT_NPROC, signals for RLIMIT_SIGPENDING. */
+
+#include "base/list.h"
+#include "base/refcount.h"
+#include "base/types.h"
+#include "sched/lock_order.h"
+
+struct user_usage {
+	struct list link; /* [table's lock] */
+	struct refcount refs;
+	u32 uid; /* [I] */
+	_Atomic u32 tasks, sigpending;
+};
+
+#define USER_BUCKETS 16
+
+struct user_table {
+	struct spin lock; /* class lc_cred */
+	struct list bucket[USER_BUCKETS];
+};
+
+[[nodiscard]] struct user_table *user_table_create(void);
+void user_table_destroy(struct user_table *table); /* must be empty; null is fine */
+/* Find or make the record of uid, with a reference; null when memory is short. */
+[[nodiscard]] struct user_usage *user_usage_find(struct user_table *table, u32 uid);
+struct user_usage *user_usage_get(struct user_usage *u);
+void user_usage_put(struct user_table *table, struct user_usage *u); /* null is fine */

@@ -8,7 +8,6 @@
  * under the mm lock (lc_mm).
  */
 
-#include "base/list.h"
 #include "base/refcount.h"
 #include "base/types.h"
 #include "cred/subject.h"
@@ -22,6 +21,7 @@ struct vma;
 
 /* Something that can be mapped: an open file, a shared-memory object. Embedded in its owner (struct file). */
 struct mappable_ops {
+	/* References. get is called with short locks held, put with none (it may park). */
 	void (*get)(struct mappable *m);
 	void (*put)(struct mappable *m);
 	/*
@@ -30,7 +30,10 @@ struct mappable_ops {
 	 */
 	int (*host_fd_get)(struct mappable *m, bool shared, int *ret_fd);
 	void (*host_fd_put)(struct mappable *m, int fd);
-	/* Identity for futex keys and mincore: equal for all mappables of one object, and unique while one lives. */
+	/*
+	 * Identity for futex keys and mincore: equal for all mappables of one object, and unique while one lives: the
+	 * address of an arena object. Called with short locks held.
+	 */
 	u64 (*identity)(const struct mappable *m);
 	/* What /proc/PID/maps shows. */
 	void (*describe)(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor, u64 *ret_ino,
@@ -48,8 +51,12 @@ struct mmap_args {
 	int prot, flags; /* PROT_*, MAP_* */
 	struct mappable *file; /* borrowed; null for anonymous */
 	u64 offset;
-	int max_prot; /* what mprotect may later give: from the file's mode */
-	const char *name; /* for /proc/PID/maps: "[vdso]" or null; a string constant placed by mm_special_name() */
+	/*
+	 * Of a file, what its mode permits: PROT_READ if it is open for reading, PROT_WRITE for writing, PROT_EXEC
+	 * unless its mount is noexec. From it follow EACCES, EPERM and what mprotect may later give.
+	 */
+	int max_prot;
+	const char *name; /* for /proc/PID/maps: "[vdso]" or "[vvar]"; else null */
 };
 
 /* ---- life ---- */
@@ -98,13 +105,21 @@ struct mm_layout {
 void mm_set_layout(struct mm *mm, const struct mm_layout *layout);
 struct mm_layout mm_layout(struct mm *mm);
 /* The auxiliary vector as given to the program, for /proc/PID/auxv and prctl; count u64 pairs, at most 32. */
+#define MM_AUXV_MAX 32
 void mm_set_auxv(struct mm *mm, const u64 *auxv, unsigned int count);
-/* Map the initial stack just below the (randomised) top: size from the rlimit; returns its top. */
-[[nodiscard]] int mm_setup_stack(struct subject *s, bool executable, u64 *ret_top);
+/* Returns the number of pairs. */
+unsigned int mm_get_auxv(struct mm *mm, u64 ret_auxv[2 * MM_AUXV_MAX]);
+/*
+ * Map the initial stack just below the (randomised) top: room for the size bytes that exec puts there and 128 KiB more,
+ * but not more than RLIMIT_STACK (-ENOMEM if size does not fit). First of all: the mmap base follows from the limit.
+ * Returns its top.
+ */
+[[nodiscard]] int mm_setup_stack(struct subject *s, bool executable, u64 size, u64 *ret_top);
 /* Fix the brk area to start at start (page-aligned up, randomised). */
 void mm_setup_brk(struct mm *mm, u64 start);
-/* Place where an ET_DYN object of this size goes (program: true for the program, false for its interpreter). */
-u64 mm_pick_dyn_base(struct mm *mm, bool program, u64 size);
+/* Place where an ET_DYN object of this size goes (program: true for the program, false for its interpreter); align is
+ * a power of two. 0 if there is none. */
+u64 mm_pick_dyn_base(struct mm *mm, bool program, u64 size, u64 align);
 /* The executable, for /proc/PID/exe: takes a reference to, gives a borrowed pointer to. */
 void mm_set_exe(struct mm *mm, struct mappable *exe);
 struct mappable *mm_get_exe(struct mm *mm); /* with a reference, or null */

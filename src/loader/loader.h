@@ -35,8 +35,8 @@ struct exec_plan {
 };
 
 /*
- * Decide: resolve file (reference taken over, opened for execution, permission checked) through #! lines (at most 4
- * deep), read and check ELF headers. filename is what AT_EXECFN shows. Errors as Linux: ENOEXEC, ELIBBAD, EACCES,
+ * Decide: resolve file (reference taken over, also on failure; opened for execution, permission checked) through #! lines
+ * (at most 5 deep), read and check ELF headers. filename is what AT_EXECFN shows. Errors as Linux: ENOEXEC, ELIBBAD, EACCES,
  * ENOENT, E2BIG, ELOOP, EINVAL... Nothing has been changed on failure.
  */
 [[nodiscard]] int loader_plan(struct subject *s, struct file *file, const char *filename,
@@ -47,5 +47,6 @@ struct exec_plan {
 void exec_plan_fini(struct exec_plan *plan);
 
 /* vDSO: once at boot; builds the image and data page as read-only host files. Address of the signal trampoline is not
- * needed on x86-64 (SA_RESTORER). cpus_virtual: getcpu goes to the kernel. */
+ * needed on x86-64 (SA_RESTORER). cpus_virtual: getcpu goes to the kernel. After
+ * platform_boot. Without it programs run, but have no vDSO. */
 [[nodiscard]] int vdso_init(bool cpus_virtual);

@@ -31,7 +31,7 @@ static unsigned int maps_take(struct mm *mm, u64 *at, struct vma_view *views)
 		views[n++] = (struct vma_view){
 			.start = v->start,
 			.end = v->end,
-			.offset = v->file ? v->offset : 0,
+			.offset = v->file && v->name == VMA_NAME_NONE ? v->offset : 0,
 			.flags = v->flags,
 			.name = v->name,
 			.file = v->file,

@@ -240,3 +240,11 @@ struct mm_usage mm_usage(struct mm *mm)
 		.peak_total = c.peak_total << PAGE_SHIFT,
 	};
 }
+
+/* The platform cannot tell yet what is resident; what is mapped and can hold data is as near as can be. */
+u64 mm_rss(struct mm *mm)
+{
+	struct mm_usage u = mm_usage(mm);
+
+	return min(u.total, u.data + u.stack + u.text + u.shared);
+}

@@ -18,6 +18,8 @@
 [[nodiscard]] int arena_dump(int fd);
 /* Map a dumped arena from fd at its base, copy-on-write, and rewrite the vault. Instead of arena_create. */
 [[nodiscard]] int arena_map(int fd);
+/* Unmap the arena, with all objects; another may be created then. For tests. */
+void arena_destroy(void);
 bool arena_contains(const void *p);
 /* Bytes of the arena that are in use. */
 u64 arena_used(void);
@@ -36,3 +38,6 @@ void arena_set_root(void *root);
 void arena_free(void *p); /* null is fine */
 [[nodiscard]] char *arena_strdup(const char *s);
 [[nodiscard]] void *arena_memdup(const void *p, size_t size);
+
+/* Tests: if set, called before each allocation, slab objects' too; true makes it fail. */
+void arena_set_fault_hook(bool (*hook)(size_t size));

@@ -34,7 +34,7 @@ struct slab_class {
 	const struct slab_class slab_##name_ __attribute__((section("donjon_slabs"), aligned(16), used)) = { \
 		.name = #name_,                                                    \
 		.size = sizeof(type),                                              \
-		.align = alignof(type),                                            \
+		.align = _Alignof(type),                                            \
 		.transient_count =                                                 \
 			sizeof((struct slab_transient[]){ __VA_ARGS__ }) / sizeof(struct slab_transient), \
 		.transient = { __VA_ARGS__ },                                      \

@@ -19,7 +19,7 @@ struct fiber;
 struct CAPABILITY("lock") lock_class {
 	const char *name;
 	u16 rank; /* order: a lock may be taken only if its rank is above all held ranks */
-	bool nestable; /* two locks of the class may be held (by address, through *_lock_two) */
+	bool nestable; /* two locks of the class may be held (by address through *_lock_two, or in a fixed order) */
 };
 
 struct spin {
@@ -51,3 +51,5 @@ void mutex_unlock_two(struct mutex *a, struct mutex *b, const struct lock_class 
 void assert_held(const struct lock_class *class) ASSERT_CAPABILITY(class);
 /* Debug builds: panic if any short lock is held by this worker (before a park or a host call). */
 void assert_no_spin(void);
+/* True if this thread holds no short lock. In all builds: for work that is put off while one is held. */
+bool spin_none_held(void);

@@ -43,8 +43,11 @@
 	X(lc_timer, false) \
 	X(lc_hostfile, false) \
 	X(lc_platform, false) \
+	X(lc_poller, false) /* table of poll sources */ \
+	X(lc_pool, false) /* pool for blocking calls */ \
 	X(lc_mutex, false) /* inside struct mutex */ \
 	X(lc_runq, false) \
+	X(lc_stacks, false) /* pool of fiber stacks */ \
 	X(lc_slab, false) \
 	X(lc_log, false)
 

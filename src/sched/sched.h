@@ -21,6 +21,11 @@ void sched_fini(void);
 unsigned int sched_worker_count(void);
 /* Index of the worker that runs the caller, -1 elsewhere. May change at any park. */
 int sched_worker_index(void);
+/*
+ * The calling fiber is about to make a host call that may take over 20 µs without the pool: if fibers or events would
+ * have to wait for this worker meanwhile, let another take over. Does not park.
+ */
+void sched_expect_delay(void);
 
 /*
  * The poller: host descriptors watched by epoll. A source lives outside the arena. Its function is called by the
@@ -29,6 +34,7 @@ int sched_worker_index(void);
 struct poll_source {
 	int fd;
 	void (*ready)(struct poll_source *s, u32 events);
+	u64 key; /* the poller's own */
 };
 
 /* Watch s->fd for events (EPOLLIN, EPOLLOUT, EPOLLET, ...). s stays the caller's and must outlive the watch. */

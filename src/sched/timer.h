@@ -9,7 +9,7 @@ struct timer;
 
 struct timer_ops {
 	/* The timer has expired (and is no longer armed). Runs on a worker outside any fiber, no locks held; must
-	 * not park; may take short locks and re-arm the timer. */
+	 * not park; may take short locks, re-arm the timer, or free what embeds it. One timer expires at a time. */
 	void (*expire)(struct timer *t);
 };
 
@@ -17,7 +17,6 @@ struct timer {
 	const struct timer_ops *ops; /* [I] */
 	s64 expires; /* [lc_timer] ns */
 	u32 slot; /* [lc_timer] 1 + index in the heap, 0 if not armed; transient */
-	bool running; /* [lc_timer] expire is being called */
 };
 
 void timer_init(struct timer *t, const struct timer_ops *ops);

@@ -22,7 +22,7 @@ struct waiter_ops {
 struct waitq {
 	struct spin lock;
 	struct list waiters; /* GUARDED_BY(lc_waitq) */
-	const struct lock_class *class_unused; /* reserved, null */
+	bool inner; /* [I] made by waitq_init_inner */
 };
 
 struct waiter {
@@ -35,6 +35,8 @@ struct waiter {
 };
 
 void waitq_init(struct waitq *q);
+/* A queue that is woken while another's lock is held: an epoll's own. Its lock is of class lc_ready_waitq. */
+void waitq_init_inner(struct waitq *q);
 /* A waiter that unparks fiber f. */
 void waiter_init_fiber(struct waiter *w, struct fiber *f);
 void waiter_init(struct waiter *w, const struct waiter_ops *ops);

@@ -1,0 +1,162 @@
+/*
+ * arena_check: do any arena objects point out of the arena? Every aligned word of every live object, but for transient
+ * fields, is compared with this process's own mappings. A word that only looks like an address can be reported too.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena/internal.h"
+#include "base/bitmap.h"
+#include "base/log.h"
+#include "host/host.h"
+
+#define REPORTS_MAX 10
+
+struct own_range {
+	u64 start, end;
+};
+
+struct check {
+	struct own_range *ranges; /* ascending */
+	size_t count;
+	unsigned int found;
+};
+
+/* All of /proc/self/maps as a string; null on failure. */
+static char *maps_read(void)
+{
+	size_t size = 0, capacity = 1 << 16;
+	char *buf = malloc(capacity), *bigger;
+	int fd = host_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
+	ssize_t n = -1;
+
+	while (buf && fd >= 0) {
+		n = host_read(fd, buf + size, capacity - size - 1);
+		if (n <= 0)
+			break;
+		size += (size_t)n;
+		if (size < capacity - 4096)
+			continue;
+		capacity *= 2;
+		bigger = realloc(buf, capacity);
+		if (!bigger)
+			break;
+		buf = bigger;
+	}
+	if (fd >= 0)
+		host_close(fd);
+	if (!buf || n != 0) {
+		free(buf);
+		return NULL;
+	}
+	buf[size] = '\0';
+	return buf;
+}
+
+/* Sanitizers map terabytes of shadow, where no pointer of ours leads. */
+static bool range_counts(u64 start, u64 end)
+{
+	u64 arena = (u64)g_arena.base;
+
+	return end - start < (1UL << 36) && (end <= arena || start >= arena + g_arena.size);
+}
+
+static bool check_load_maps(struct check *c)
+{
+	char *maps = maps_read(), *line = maps;
+	size_t lines = 0;
+
+	if (!maps)
+		return false;
+	for (const char *p = maps; *p; p++)
+		lines += *p == '\n';
+	c->ranges = calloc(lines + 1, sizeof(*c->ranges));
+	while (c->ranges && *line) {
+		char *after;
+		u64 start = strtoul(line, &after, 16), end = strtoul(after + 1, NULL, 16);
+
+		if (range_counts(start, end))
+			c->ranges[c->count++] = (struct own_range){start, end};
+		line = strchr(line, '\n');
+		if (!line)
+			break;
+		line++;
+	}
+	free(maps);
+	return c->ranges;
+}
+
+static bool check_is_foreign(const struct check *c, u64 word)
+{
+	size_t low = 0, high = c->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (word < c->ranges[mid].start)
+			high = mid;
+		else if (word >= c->ranges[mid].end)
+			low = mid + 1;
+		else
+			return true;
+	}
+	return false;
+}
+
+static bool offset_is_transient(const struct slab_class *class, size_t off)
+{
+	for (u32 t = 0; class && t < class->transient_count; t++) {
+		if (off + 8 > class->transient[t].offset &&
+		    off < class->transient[t].offset + class->transient[t].size)
+			return true;
+	}
+	return false;
+}
+
+static void check_object(struct check *c, const char *name, const struct slab_class *class,
+			 const char *obj, size_t size)
+{
+	for (size_t off = 0; off + 8 <= size; off += 8) {
+		u64 word;
+
+		memcpy(&word, obj + off, sizeof(word));
+		if (!check_is_foreign(c, word) || offset_is_transient(class, off))
+			continue;
+		if (c->found++ < REPORTS_MAX)
+			log_warn("arena: %s at %p, offset %zu: %#lx leads out", name,
+				 (const void *)obj, off, word);
+	}
+}
+
+static void check_slab(struct check *c, page_t page)
+{
+	const struct slab_state *s = &g_arena.header->states[g_arena.table[page].state];
+	const struct slab_class *class = slab_class_by_name(s->name);
+	u64 free[BITMAP_WORDS(SLAB_OBJECTS_MAX)];
+
+	slab_free_map(page, free);
+	for (u32 i = 0; i < s->per_slab; i++) {
+		if (!bitmap_test(free, i))
+			check_object(c, s->name, class, page_address(page) + (size_t)i * s->stride,
+				     s->size);
+	}
+}
+
+unsigned int arena_check(void)
+{
+	struct check c = {};
+
+	if (!check_load_maps(&c))
+		return 0;
+	for (page_t page = 0; page < g_arena.header->top; page += g_arena.table[page].count) {
+		const struct arena_page *p = &g_arena.table[page];
+
+		if (p->kind == PAGE_SLAB)
+			check_slab(&c, page);
+		else if (p->kind == PAGE_RUN)
+			check_object(&c, "pages", NULL, page_address(page), p->count * PAGE_SIZE);
+	}
+	free(c.ranges);
+	return c.found;
+}

@@ -1,0 +1,256 @@
+/*
+ * The poller: epoll, the sources that it watches, and the doorbell by which others end its sleep.
+ *
+ * epoll's user data is a key (slot and generation) in a table of sources, not an address: an event that was fetched
+ * before its source was removed finds no source. The source whose function is being called is known, so that removal
+ * can wait for it.
+ */
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "host/host.h"
+#include "sched/internal.h"
+#include "sched/sched.h"
+
+#define POLL_BATCH 64
+#define KEY_DOORBELL 0
+
+struct poll_slot {
+	struct poll_source *source; /* null: free */
+	u32 generation;
+	u32 next_free; /* 1 + slot; 0 ends the list */
+};
+
+static struct {
+	int epfd; /* [I] */
+	int doorbell; /* [I] eventfd, edge-triggered: never read */
+	struct spin lock;
+	struct poll_slot *slots GUARDED_BY(lc_poller);
+	u32 slot_count GUARDED_BY(lc_poller);
+	u32 free GUARDED_BY(lc_poller); /* 1 + slot */
+	struct poll_source *running GUARDED_BY(lc_poller);
+	struct worker *runner GUARDED_BY(lc_poller); /* who runs it */
+} p = {.epfd = -1, .doorbell = -1};
+
+static u64 poll_key(u32 slot, u32 generation)
+{
+	return (u64)generation << 32 | (slot + 1);
+}
+
+/* ---- the table of sources ---- */
+
+/* Make the table larger than old_count slots. */
+static int poll_slots_grow(u32 old_count)
+{
+	u32 count = max(old_count * 2, 16u);
+	struct poll_slot *new = calloc(count, sizeof(*new)), *old = new;
+
+	if (!new)
+		return -ENOMEM;
+	spin_lock(&p.lock, &lc_poller);
+	if (p.slot_count == old_count) {
+		for (u32 i = 0; i < old_count; i++)
+			new[i] = p.slots[i];
+		for (u32 i = old_count; i < count; i++) {
+			new[i].next_free = p.free;
+			p.free = i + 1;
+		}
+		old = p.slots;
+		p.slots = new;
+		p.slot_count = count;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	free(old);
+	return 0;
+}
+
+/* Enter s into the table and set its key. */
+static int poll_slot_take(struct poll_source *s)
+{
+	for (;;) {
+		u32 count, slot;
+		int ret;
+
+		spin_lock(&p.lock, &lc_poller);
+		if (p.free) {
+			slot = p.free - 1;
+			p.free = p.slots[slot].next_free;
+			p.slots[slot].source = s;
+			s->key = poll_key(slot, ++p.slots[slot].generation);
+			spin_unlock(&p.lock, &lc_poller);
+			return 0;
+		}
+		count = p.slot_count;
+		spin_unlock(&p.lock, &lc_poller);
+		ret = poll_slots_grow(count);
+		if (ret)
+			return ret;
+	}
+}
+
+static struct poll_slot *poll_slot_find(u64 key) REQUIRES(lc_poller)
+{
+	u32 slot = (u32)key - 1;
+
+	if (slot >= p.slot_count || p.slots[slot].generation != key >> 32 || !p.slots[slot].source)
+		return NULL;
+	return &p.slots[slot];
+}
+
+static void poll_slot_release(struct poll_source *s) REQUIRES(lc_poller)
+{
+	struct poll_slot *slot = poll_slot_find(s->key);
+
+	BUG_ON(!slot || slot->source != s);
+	slot->source = NULL;
+	slot->next_free = p.free;
+	p.free = (u32)s->key;
+	s->key = 0;
+}
+
+/* ---- sources ---- */
+
+int poller_add(struct poll_source *s, u32 events)
+{
+	struct epoll_event ev = {.events = events};
+	int ret;
+
+	ret = poll_slot_take(s);
+	if (ret)
+		return ret;
+	ev.data.u64 = s->key;
+	ret = host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, s->fd, &ev);
+	if (ret) {
+		spin_lock(&p.lock, &lc_poller);
+		poll_slot_release(s);
+		spin_unlock(&p.lock, &lc_poller);
+	}
+	return ret;
+}
+
+int poller_modify(struct poll_source *s, u32 events)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = s->key};
+
+	return host_epoll_ctl(p.epfd, EPOLL_CTL_MOD, s->fd, &ev);
+}
+
+static bool poll_source_is_running(const struct poll_source *s)
+{
+	bool running;
+
+	spin_lock(&p.lock, &lc_poller);
+	running = p.running == s && p.runner != t_sched.worker;
+	spin_unlock(&p.lock, &lc_poller);
+	return running;
+}
+
+void poller_remove(struct poll_source *s)
+{
+	struct epoll_event ev = {};
+
+	if (!s->key)
+		return;
+	host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
+	spin_lock(&p.lock, &lc_poller);
+	poll_slot_release(s);
+	spin_unlock(&p.lock, &lc_poller);
+	/* Rare and short: a ready function does not wait. */
+	while (poll_source_is_running(s))
+		host_sched_yield();
+}
+
+/* ---- polling ---- */
+
+static void poll_dispatch(u64 key, u32 events)
+{
+	struct poll_source *s = NULL;
+	struct poll_slot *slot;
+
+	if (key == KEY_DOORBELL)
+		return;
+	spin_lock(&p.lock, &lc_poller);
+	slot = poll_slot_find(key);
+	if (slot) {
+		s = slot->source;
+		p.running = s;
+		p.runner = t_sched.worker;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	if (!s)
+		return;
+	s->ready(s, events);
+	spin_lock(&p.lock, &lc_poller);
+	p.running = NULL;
+	spin_unlock(&p.lock, &lc_poller);
+}
+
+static int poll_wait(struct epoll_event *evs, bool block)
+{
+	s64 deadline, timeout = 0;
+	int n;
+
+	if (!block)
+		return host_epoll_wait(p.epfd, evs, POLL_BATCH, 0);
+	deadline = timers_sleep();
+	if (deadline == NO_DEADLINE)
+		timeout = -1;
+	else
+		timeout = max(deadline - sched_now(), (s64)0);
+	n = host_epoll_wait(p.epfd, evs, POLL_BATCH, timeout);
+	timers_awake();
+	sched_poller_awake();
+	return n;
+}
+
+void poller_poll(bool block)
+{
+	struct epoll_event evs[POLL_BATCH];
+	int n;
+
+	n = poll_wait(evs, block);
+	for (int i = 0; i < n; i++)
+		poll_dispatch(evs[i].data.u64, evs[i].events);
+	timers_run();
+}
+
+void poller_ring(void)
+{
+	u64 one = 1;
+	ssize_t ret;
+
+	do /* A wake-up must not be lost, not even to a test that fails host calls. */
+		ret = host_write(p.doorbell, &one, sizeof(one));
+	while (ret < 0 && ret != -EAGAIN && ret != -EBADF);
+}
+
+int poller_init(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = KEY_DOORBELL};
+	int ret;
+
+	p.epfd = host_epoll_create();
+	if (p.epfd < 0)
+		return p.epfd;
+	p.doorbell = host_eventfd(0, O_NONBLOCK);
+	ret = p.doorbell < 0 ? p.doorbell :
+			       host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, p.doorbell, &ev);
+	if (ret)
+		poller_fini();
+	return ret;
+}
+
+void poller_fini(void) NO_THREAD_SAFETY_ANALYSIS
+{
+	if (p.epfd >= 0)
+		host_close(p.epfd);
+	if (p.doorbell >= 0)
+		host_close(p.doorbell);
+	p.epfd = p.doorbell = -1;
+	free(p.slots);
+	p.slots = NULL;
+	p.slot_count = p.free = 0;
+}

@@ -76,6 +76,7 @@ struct open_how_k {
 /* ---- mounts, at boot and for mount(2) ---- */
 
 [[nodiscard]] int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct mount_ns **ret);
+void mount_ns_get(struct mount_ns *ns);
 void mount_ns_put(struct mount_ns *ns);
 /* Mount sb (reference taken over on success) on the directory (or file) that path names. */
 [[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const char *source,

@@ -1,0 +1,302 @@
+/*
+ * Mounts and mount namespaces.
+ *
+ * A mount that is attached is in its namespace's list, which holds a reference; newer mounts stand
+ * before older ones, so that a look-up finds the one on top. The list and the mounts' places in the
+ * tree are protected by the namespace's lock (lc_mounts); a dentry's count of mounts is read
+ * without it, so that the walk takes the lock only where something is mounted.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "arena/arena.h"
+#include "arena/slab.h"
+#include "base/strbuf.h"
+#include "vfs/internal.h"
+
+#define MOUNTS_MAX 100'000
+
+SLAB_CLASS(mount, struct mount);
+SLAB_CLASS(mount_ns, struct mount_ns, TRANSIENT(struct mount_ns, lock.owner));
+
+void mount_get(struct mount *m)
+{
+	refcount_get(&m->refs);
+}
+
+void mount_put(struct mount *m)
+{
+	if (!m || !refcount_put(&m->refs))
+		return;
+	dentry_put(m->root);
+	super_put(m->sb);
+	arena_free(m->source);
+	slab_free(&slab_mount, m);
+}
+
+void path_get(const struct path *p)
+{
+	if (p->mnt)
+		mount_get(p->mnt);
+	if (p->dentry)
+		dentry_get(p->dentry);
+}
+
+void path_put(const struct path *p)
+{
+	/* The dentry first: its super lives as long as the mount. */
+	dentry_put(p->dentry);
+	mount_put(p->mnt);
+}
+
+/* sb is taken over on success. */
+static int mount_create(struct super *sb, const char *source, u32 flags, struct mount **ret)
+{
+	struct mount *m = slab_alloc(&slab_mount);
+
+	if (!m)
+		return -ENOMEM;
+	m->source = arena_strdup(source);
+	if (!m->source) {
+		slab_free(&slab_mount, m);
+		return -ENOMEM;
+	}
+	refcount_init(&m->refs, 1);
+	m->sb = sb;
+	m->root = sb->root;
+	dentry_get(m->root);
+	m->flags = flags;
+	list_init(&m->ns_link);
+	*ret = m;
+	return 0;
+}
+
+int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct mount_ns **ret)
+{
+	struct mount_ns *ns = slab_alloc(&slab_mount_ns);
+	int err;
+
+	if (!ns)
+		return -ENOMEM;
+	refcount_init(&ns->refs, 1);
+	mutex_init(&ns->lock);
+	list_init(&ns->mounts);
+	ns->next_id = 20;
+	err = mount_create(root_sb, source, flags, &ns->root);
+	if (err) {
+		slab_free(&slab_mount_ns, ns);
+		return err;
+	}
+	ns->root->ns = ns;
+	ns->root->id = ns->next_id++;
+	list_add(&ns->mounts, &ns->root->ns_link);
+	ns->count = 1;
+	*ret = ns;
+	return 0;
+}
+
+void mount_ns_get(struct mount_ns *ns)
+{
+	refcount_get(&ns->refs);
+}
+
+void mount_ns_put(struct mount_ns *ns)
+{
+	struct mount *m, *next;
+
+	if (!ns || !refcount_put(&ns->refs))
+		return;
+	/* Newest first: nothing is mounted on what goes. Mounts may live on without a place, in
+	 * open files. */
+	list_for_each_safe(m, next, &ns->mounts, ns_link) {
+		struct dentry *mountpoint = m->mountpoint;
+
+		list_del(&m->ns_link);
+		m->ns = NULL;
+		m->parent = NULL;
+		m->mountpoint = NULL;
+		if (mountpoint) {
+			mountpoint->mounts--;
+			dentry_put(mountpoint);
+		}
+		mount_put(m);
+	}
+	slab_free(&slab_mount_ns, ns);
+}
+
+/* ---- crossing ---- */
+
+static struct mount *find_mount(struct mount_ns *ns, const struct path *on) REQUIRES(lc_mounts)
+{
+	struct mount *m;
+
+	list_for_each(m, &ns->mounts, ns_link)
+		if (m->parent == on->mnt && m->mountpoint == on->dentry)
+			return m;
+	return NULL;
+}
+
+int path_cross_mounts(struct path *p, bool no_xdev)
+{
+	struct mount_ns *ns;
+	struct mount *m;
+
+	while (p->mnt && p->dentry->mounts && (ns = p->mnt->ns)) {
+		mutex_lock(&ns->lock, &lc_mounts);
+		m = find_mount(ns, p);
+		if (m) {
+			mount_get(m);
+			dentry_get(m->root);
+		}
+		mutex_unlock(&ns->lock, &lc_mounts);
+		if (!m)
+			break;
+		path_put(p);
+		*p = (struct path){ .mnt = m, .dentry = m->root };
+		if (no_xdev)
+			return -EXDEV;
+	}
+	return 0;
+}
+
+bool path_leave_mount(struct path *p)
+{
+	struct mount_ns *ns = p->mnt->ns;
+	struct path up;
+
+	if (!ns)
+		return false;
+	mutex_lock(&ns->lock, &lc_mounts);
+	up = (struct path){ .mnt = p->mnt->parent, .dentry = p->mnt->mountpoint };
+	if (up.mnt)
+		path_get(&up);
+	mutex_unlock(&ns->lock, &lc_mounts);
+	if (!up.mnt)
+		return false;
+	path_put(p);
+	*p = up;
+	return true;
+}
+
+/* ---- mounting ---- */
+
+int mount_attach(struct mount_ns *ns, struct super *sb, const char *source, const struct path *on,
+		 u32 flags)
+{
+	struct mount *m;
+	int err;
+
+	if (!on->mnt || dentry_is_dir(on->dentry) != dentry_is_dir(sb->root))
+		return -ENOTDIR;
+	err = mount_create(sb, source, flags, &m);
+	if (err)
+		return err;
+	mutex_lock(&ns->lock, &lc_mounts);
+	if (on->mnt->ns != ns)
+		err = -EINVAL;
+	else if (on->dentry->dead)
+		err = -ENOENT;
+	else if (ns->count >= MOUNTS_MAX)
+		err = -ENOSPC;
+	if (!err) {
+		m->parent = on->mnt;
+		m->mountpoint = on->dentry;
+		dentry_get(on->dentry);
+		on->dentry->mounts++;
+		m->ns = ns;
+		m->id = ns->next_id++;
+		ns->count++;
+		list_add(&ns->mounts, &m->ns_link);
+	}
+	mutex_unlock(&ns->lock, &lc_mounts);
+	if (err) {
+		super_get(sb); /* the caller's, which it keeps */
+		mount_put(m);
+	}
+	return err;
+}
+
+int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const char *source,
+	      const char *path, u32 flags)
+{
+	struct path on;
+	int err;
+
+	err = path_walk(s, AT_FDCWD, path, WALK_FOLLOW, &on);
+	if (err)
+		return err;
+	err = mount_attach(ns, sb, source, &on, flags);
+	path_put(&on);
+	return err;
+}
+
+int path_want_write(const struct path *p)
+{
+	if (!p->mnt)
+		return 0;
+	return (p->mnt->flags | p->mnt->sb->flags) & SB_RDONLY ? -EROFS : 0;
+}
+
+/* ---- /proc/PID/mounts ---- */
+
+/* Spaces and the like as octal escapes. */
+static void put_escaped(struct strbuf *out, const char *s)
+{
+	for (; *s; s++) {
+		if (strchr(" \t\n\\#", *s))
+			strbuf_printf(out, "\\%03o", (unsigned char)*s);
+		else
+			strbuf_putc(out, *s);
+	}
+}
+
+static int format_mount(struct mount *m, const struct path *root, struct strbuf *out)
+{
+	struct path at = { .mnt = m, .dentry = m->root };
+	u32 flags = m->flags | m->sb->flags;
+	struct strbuf where;
+	int err;
+
+	strbuf_init(&where, 2 * PATH_MAX_GUEST);
+	err = path_format(&at, root, &where);
+	if (!err && strbuf_str(&where)[0] == '/') {
+		put_escaped(out, *m->source ? m->source : "none");
+		strbuf_putc(out, ' ');
+		put_escaped(out, strbuf_str(&where));
+		strbuf_printf(out, " %s %s%s%s%s,relatime 0 0\n", m->sb->type,
+			      flags & SB_RDONLY ? "ro" : "rw", flags & SB_NOSUID ? ",nosuid" : "",
+			      flags & SB_NODEV ? ",nodev" : "", flags & SB_NOEXEC ? ",noexec" : "");
+	}
+	strbuf_fini(&where);
+	return err == -ENAMETOOLONG ? 0 : err;
+}
+
+int mount_ns_format(struct mount_ns *ns, const struct path *root, struct strbuf *out)
+{
+	struct mount *m, **all;
+	u32 count = 0, room;
+	int err = 0;
+
+	/* path_format takes the lock itself, so collect first. */
+	mutex_lock(&ns->lock, &lc_mounts);
+	room = ns->count;
+	all = calloc(room, sizeof(struct mount *));
+	if (all) {
+		list_for_each(m, &ns->mounts, ns_link) {
+			mount_get(m);
+			all[count++] = m;
+		}
+	}
+	mutex_unlock(&ns->lock, &lc_mounts);
+	if (!all)
+		return -ENOMEM;
+	while (count > 0) {
+		m = all[--count];
+		if (!err)
+			err = format_mount(m, root, out);
+		mount_put(m);
+	}
+	free(all);
+	return err;
+}

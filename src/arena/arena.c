@@ -83,6 +83,8 @@ static void ops_section_set(const void *from)
 	char *start = (char *)page_down((u64)section); // NOLINT
 	size_t size = page_up((u64)__stop_donjon_ops) - (u64)start;
 
+	/* The compiler takes the section for constant and would drop stores to it. */
+	__asm__("" : "+r"(section));
 	if (ops_section_size() == 0 || host_mprotect(start, size, PROT_READ | PROT_WRITE))
 		return;
 	if (from)

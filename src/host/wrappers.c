@@ -201,11 +201,7 @@ int host_munmap(void *addr, size_t size)
 #else
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)
 {
-	void *p = (void *)CALL6(SYS_mmap, addr, size, prot, flags, fd, off); // NOLINT
-
-	if (!host_is_err(p))
-		sanitize_unpoison(p, size);
-	return p;
+	return (void *)CALL6(SYS_mmap, addr, size, prot, flags, fd, off); // NOLINT
 }
 
 int host_munmap(void *addr, size_t size)

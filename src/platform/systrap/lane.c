@@ -1,0 +1,251 @@
+/*
+ * The kernel's end of a lane: commands out, events in. See lane.h for the protocol, docs/platform.md for the reasons.
+ *
+ * A thread's owner alternates lane_post (command n, response word = n) and lane_await (request word = n + 1). A lane
+ * that waits is in one of three places: still spinning or on its way (WAIT_NONE), held by us as a seccomp notification
+ * (WAIT_NOTIF), or let into the host's futex (WAIT_FUTEX). The wait state changes under the lock, together with
+ * `posted`, so that a notification that arrives while a response is posted is answered exactly once: by the poller if
+ * it sees the new `posted`, else by the owner, who sees the wait state.
+ *
+ * While it waits for a lane the owner may spin (attended) and else parks; the poller unparks it when the lane's
+ * notification arrives. Whatever else unparks it only makes it look again.
+ */
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/bug.h"
+#include "base/log.h"
+#include "host/host.h"
+#include "platform/systrap/attend.h"
+#include "platform/systrap/internal.h"
+
+void lane_own(struct pf_thread *t)
+{
+	struct fiber *self = fiber_current();
+
+	if (likely(t->owner == self))
+		return;
+	systrap_lock();
+	t->fiber = self;
+	systrap_unlock();
+	t->owner = self;
+}
+
+void lane_misbehaved(struct pf_thread *t, const char *what)
+{
+	log_warn("platform: process %d lane %u: %s; killed", t->space->pid, t->slot, what);
+	space_kill(t->space, SPACE_DEAD);
+}
+
+void lane_set_wait(struct pf_thread *t, enum lane_wait w, u64 id)
+{
+	struct family *f = t->space->family;
+
+	if (t->wait == WAIT_NOTIF) {
+		list_del(&t->wait_link);
+		f->waiting_count--;
+	}
+	t->wait = w;
+	t->notif_id = id;
+	if (w == WAIT_NOTIF) {
+		list_add_tail(&f->waiting, &t->wait_link);
+		f->waiting_count++;
+	}
+}
+
+void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id)
+{
+	if (w == WAIT_NOTIF)
+		notify_send(t->space->family, id, false);
+	else if (w == WAIT_FUTEX)
+		host_futex_wake((_Atomic u32 *)&t->lane->response, 1, true);
+}
+
+/* Publish response n = posted + 1. The lane may have scribbled on the word: then it is not a lane of ours any more. */
+static int publish(struct pf_thread *t)
+{
+	u32 next = t->posted + 1, old = 0;
+	enum lane_wait w;
+	u64 id;
+
+	if (host_shared_cmpxchg32(&t->lane->response, next - 1, next, &old) || old != next - 1) {
+		lane_misbehaved(t, "response word changed");
+		return -ESRCH;
+	}
+	systrap_lock();
+	t->posted = next;
+	w = t->wait;
+	id = t->notif_id;
+	lane_set_wait(t, WAIT_NONE, 0);
+	systrap_unlock();
+	lane_wake(t, w, id);
+	return 0;
+}
+
+int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned int count)
+{
+	struct lane_command cmd = {.op = op, .flags = flags, .cpu = (u32)current_cpu()};
+
+	if (space_is_dead(t->space))
+		return -ESRCH;
+	if (t->attended)
+		cmd.flags |= LANE_SPIN;
+	memcpy(cmd.arg, arg, count * sizeof(*arg));
+	if (host_shared_write(&t->lane->command, &cmd, offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
+		lane_misbehaved(t, "lane unreadable");
+		return -ESRCH;
+	}
+	return publish(t);
+}
+
+static bool request_made(struct pf_thread *t)
+{
+	u32 request = 0;
+
+	return !host_shared_load32(&t->lane->request, &request) && request == t->posted + 1;
+}
+
+static bool lane_going_to_sleep(struct pf_thread *t)
+{
+	u32 seq = 0;
+
+	/* It went to wait for the response that is there already: only the poller can tell it. */
+	return !host_shared_load32(&t->lane->sleeping, &seq) && seq == t->posted;
+}
+
+static bool lane_waits(struct pf_thread *t)
+{
+	bool waits;
+
+	systrap_lock();
+	waits = t->wait != WAIT_NONE;
+	systrap_unlock();
+	return waits;
+}
+
+/* Pass an interrupt on to the running guest. Returns true if the lane has to answer it. */
+static bool send_interrupt(struct pf_thread *t)
+{
+	if (!atomic_load_explicit(&t->interrupt, memory_order_acquire))
+		return t->signals_out > 0;
+	if (t->signals_out == 0) {
+		t->signals_out = 1;
+		(void)host_tgkill(t->space->pid, t->tid, INTERRUPT_SIGNO);
+	}
+	return true;
+}
+
+/*
+ * Has the event come? 1: yes; 0: not yet; -ESRCH. With a barrier, only the lane's next wait proves it. A lane that
+ * waits for a command without having made its request will never make it.
+ */
+static int look(struct pf_thread *t, enum await_mode mode)
+{
+	if (space_is_dead(t->space))
+		return -ESRCH;
+	if (mode != AWAIT_BARRIER && request_made(t))
+		return 1;
+	if (!lane_waits(t))
+		return 0;
+	if (request_made(t))
+		return 1;
+	lane_misbehaved(t, "wait without a request");
+	return -ESRCH;
+}
+
+static int spin(struct pf_thread *t, enum await_mode mode)
+{
+	u64 start = rdtsc(), slice = start, now = start;
+
+	while (now - start < attend_limit(t)) {
+		for (int i = 0; i < 8; i++) {
+			if (request_made(t))
+				return 1;
+			__builtin_ia32_pause();
+		}
+		if (space_is_dead(t->space) || lane_going_to_sleep(t) ||
+		    (mode == AWAIT_GUEST && atomic_load_explicit(&t->interrupt, memory_order_relaxed)))
+			break;
+		now = rdtsc();
+		if (now - slice > 20 * g_systrap.tsc_per_us) {
+			slice = now;
+			if (sched_should_yield())
+				break;
+		}
+	}
+	return 0;
+}
+
+int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret_event)
+{
+	s64 deadline = mode == AWAIT_GUEST ? NO_DEADLINE : sched_now() + g_systrap.deadline_ns;
+	bool spun = false;
+	int ret;
+
+	if (mode != AWAIT_BARRIER && attend_may_spin(t)) {
+		ret = spin(t, mode);
+		attend_spun(t, mode == AWAIT_GUEST, ret == 1);
+		spun = ret == 1;
+	}
+	while (!spun) {
+		ret = look(t, mode);
+		if (ret < 0)
+			return ret;
+		if (ret)
+			break;
+		if (mode == AWAIT_GUEST && send_interrupt(t) && deadline == NO_DEADLINE)
+			deadline = sched_now() + g_systrap.deadline_ns;
+		if (fiber_park(deadline) == -ETIMEDOUT && look(t, mode) == 0) {
+			lane_misbehaved(t, "no answer in time");
+			return -ESRCH;
+		}
+	}
+	if (host_shared_read(ret_event, &t->lane->event, sizeof(*ret_event))) {
+		lane_misbehaved(t, "lane unreadable");
+		return -ESRCH;
+	}
+	t->cpu = (int)(ret_event->cpu & 0xfff);
+	return 0;
+}
+
+int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64 *ret_result)
+{
+	struct lane_event ev;
+	int ret;
+
+	lane_own(t);
+	STAT_INC(operations);
+	ret = lane_post(t, op, 0, arg, count);
+	if (!ret)
+		ret = lane_await(t, AWAIT_REQUEST, &ev);
+	if (!ret)
+		*ret_result = ev.result;
+	return ret;
+}
+
+s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+	u64 arg[7] = {nr, a, b, c, d, e, f};
+	struct lane_event ev;
+	s64 result;
+	int ret;
+
+	lane_own(t);
+	if (!verified || !t->space->sealed) {
+		ret = lane_op(t, LANE_SYSCALL, arg, 7, &result);
+		return ret ? ret : result;
+	}
+	STAT_INC(verified);
+	systrap_lock();
+	t->expect[0] = (struct vcall){nr, {a, b, c, d, e, f}};
+	t->expect_count = 1;
+	t->expect_next = 0;
+	systrap_unlock();
+	ret = lane_post(t, LANE_SYSCALL, LANE_VERIFIED | LANE_BARRIER, arg, 7);
+	if (!ret)
+		ret = lane_await(t, AWAIT_BARRIER, &ev);
+	return ret ? ret : ev.result;
+}

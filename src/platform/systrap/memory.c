@@ -1,0 +1,354 @@
+/*
+ * Mappings and guest memory. Anonymous memory is mapped by calls that the filter allows; whatever names a descriptor or
+ * is not harmless is a verified call, done when the lane has made its next wait, so that the caller may then close the
+ * descriptor. Copies go through the lane's window in pieces.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "host/host.h"
+#include "platform/systrap/internal.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+u64 platform_task_size(void)
+{
+	return g_systrap.base;
+}
+
+/* The result of a call that returns nothing else, as far as the guest's lane may be believed. */
+static int plain_result(s64 ret)
+{
+	if (likely(ret == 0))
+		return 0;
+	return ret < 0 && ret >= -4095 ? (int)ret : -EIO;
+}
+
+static int address_result(s64 ret, u64 want)
+{
+	return ret == (s64)want ? 0 : plain_result(ret ? ret : -EIO);
+}
+
+int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserve, bool growsdown)
+{
+	u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+	if (noreserve)
+		flags |= MAP_NORESERVE;
+	if (growsdown)
+		flags |= MAP_GROWSDOWN;
+	return address_result(lane_syscall(t, false, SYS_mmap, addr, size, (u64)prot, flags, ~0UL, 0), addr);
+}
+
+int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, int fd, u64 offset)
+{
+	u64 flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
+
+	return address_result(lane_syscall(t, true, SYS_mmap, addr, size, (u64)prot, flags, (u64)fd, offset), addr);
+}
+
+int pf_unmap(struct pf_thread *t, u64 addr, u64 size)
+{
+	return plain_result(lane_syscall(t, false, SYS_munmap, addr, size, 0, 0, 0, 0));
+}
+
+int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot)
+{
+	return plain_result(lane_syscall(t, false, SYS_mprotect, addr, size, (u64)prot, 0, 0, 0));
+}
+
+int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size, bool keep_old)
+{
+	u64 flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	if (keep_old)
+		flags |= MREMAP_DONTUNMAP;
+	return address_result(lane_syscall(t, true, SYS_mremap, old_addr, old_size, new_size, flags, new_addr, 0),
+			      new_addr);
+}
+
+int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
+{
+	bool verified = false;
+
+	switch (advice) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_DONTFORK:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_WIPEONFORK:
+	case MADV_KEEPONFORK:
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		break;
+	case MADV_DOFORK:
+		verified = true;
+		break;
+	default:
+		return -EINVAL;
+	}
+	return plain_result(lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
+}
+
+int pf_mincore(struct pf_thread *t, u64 addr, u64 size, u8 *vec)
+{
+	u64 window = t->stub_lane + LANE_WINDOW_OFFSET;
+	u64 most = LANE_WINDOW_SIZE * PAGE_SIZE;
+	int err;
+
+	for (u64 done = 0; done < size; done += most) {
+		u64 n = min(size - done, most);
+
+		err = plain_result(lane_syscall(t, true, SYS_mincore, addr + done, n, window, 0, 0, 0));
+		if (err)
+			return err;
+		if (host_shared_read(vec + done / PAGE_SIZE, t->lane->window, n / PAGE_SIZE))
+			return -ESRCH;
+	}
+	return 0;
+}
+
+/* ---- copies ---- */
+
+/* The range lies in guest memory. */
+static bool range_ok(struct uaddr a, size_t size)
+{
+	return a.v <= g_systrap.base && size <= g_systrap.base - a.v;
+}
+
+/* One piece of at most a window. Returns bytes copied or -ESRCH. */
+static ssize_t piece_in(struct pf_thread *t, void *dst, u64 src, size_t size)
+{
+	u64 arg[2] = {src, size};
+	s64 left;
+	int err;
+
+	err = lane_op(t, LANE_COPY_IN, arg, 2, &left);
+	if (err)
+		return err;
+	if (left < 0 || (u64)left > size)
+		left = (s64)size;
+	size -= (size_t)left;
+	if (size && host_shared_read(dst, t->lane->window, size))
+		return -ESRCH;
+	return (ssize_t)size;
+}
+
+static ssize_t piece_out(struct pf_thread *t, u64 dst, const void *src, size_t size)
+{
+	u64 arg[2] = {dst, size};
+	s64 left;
+	int err;
+
+	if (space_is_dead(t->space) || host_shared_write(t->lane->window, src, size))
+		return -ESRCH;
+	err = lane_op(t, LANE_COPY_OUT, arg, 2, &left);
+	if (err)
+		return err;
+	if (left < 0 || (u64)left > size)
+		left = (s64)size;
+	return (ssize_t)(size - (size_t)left);
+}
+
+ssize_t pf_copy_in_partial(struct pf_thread *t, void *dst, struct uaddr src, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t n = min(size - done, LANE_WINDOW_SIZE);
+		ssize_t got;
+
+		if (!range_ok(uaddr_add(src, done), n))
+			break;
+		got = piece_in(t, (u8 *)dst + done, src.v + done, n);
+		if (got < 0)
+			return got;
+		done += (size_t)got;
+		if ((size_t)got < n)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t n = min(size - done, LANE_WINDOW_SIZE);
+		ssize_t got;
+
+		if (!range_ok(uaddr_add(dst, done), n))
+			break;
+		got = piece_out(t, dst.v + done, (const u8 *)src + done, n);
+		if (got < 0)
+			return got;
+		done += (size_t)got;
+		if ((size_t)got < n)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+static int whole(ssize_t got, size_t size)
+{
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == size ? 0 : -EFAULT;
+}
+
+int pf_copy_in(struct pf_thread *t, void *dst, struct uaddr src, size_t size)
+{
+	return whole(pf_copy_in_partial(t, dst, src, size), size);
+}
+
+int pf_copy_out(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
+{
+	return whole(pf_copy_out_partial(t, dst, src, size), size);
+}
+
+int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size)
+{
+	u64 arg[2] = {dst.v, size};
+	s64 left;
+	int err;
+
+	if (!size)
+		return 0;
+	if (!range_ok(dst, size))
+		return -EFAULT;
+	err = lane_op(t, LANE_CLEAR, arg, 2, &left);
+	if (err)
+		return err;
+	return left ? -EFAULT : 0;
+}
+
+/* Strings are fetched in pieces that end at a page, so that one which ends before unmapped memory is whole. */
+ssize_t pf_copy_in_string(struct pf_thread *t, char *dst, struct uaddr src, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		u64 arg[2] = {src.v + done, min(size - done, LANE_WINDOW_SIZE)};
+		s64 got;
+		int err;
+
+		if (!range_ok(UADDR(arg[0]), 1))
+			return -EFAULT;
+		arg[1] = min(arg[1], g_systrap.base - arg[0]);
+		err = lane_op(t, LANE_STRING, arg, 2, &got);
+		if (err)
+			return err;
+		if (got <= 0 || (u64)got > arg[1])
+			return -EFAULT;
+		if (host_shared_read(dst + done, t->lane->window, (size_t)got))
+			return -ESRCH;
+		for (size_t i = done; i < done + (size_t)got; i++)
+			if (!dst[i])
+				return (ssize_t)i;
+		done += (size_t)got;
+		if ((u64)got < arg[1])
+			return -EFAULT; /* the lane lies */
+	}
+	return -ENAMETOOLONG;
+}
+
+int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret)
+{
+	s64 value;
+	int err;
+
+	if (!range_ok(addr, sizeof(u32)) || addr.v % sizeof(u32))
+		return -EFAULT;
+	err = lane_op(t, LANE_LOAD32, &addr.v, 1, &value);
+	if (err)
+		return err;
+	if (value < 0)
+		return -EFAULT;
+	*ret = (u32)value;
+	return 0;
+}
+
+int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new, u32 *ret_old)
+{
+	u64 arg[3] = {addr.v, old, new};
+	s64 value;
+	int err;
+
+	if (!range_ok(addr, sizeof(u32)) || addr.v % sizeof(u32))
+		return -EFAULT;
+	err = lane_op(t, LANE_CMPXCHG32, arg, 3, &value);
+	if (err)
+		return err;
+	if (value < 0)
+		return -EFAULT;
+	*ret_old = (u32)value;
+	return 0;
+}
+
+int pf_copy_out_deferred(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
+{
+	return pf_copy_out(t, dst, src, size);
+}
+
+int pf_flush(struct pf_thread *t)
+{
+	return space_is_dead(t->space) ? -ESRCH : 0;
+}
+
+/* ---- another space's memory ---- */
+
+struct vm_call {
+	struct pf_space *space;
+	struct iovec local, remote;
+	bool write;
+};
+
+static long vm_call(void *arg)
+{
+	struct vm_call *c = arg;
+
+	if (c->write)
+		return host_process_vm_writev(c->space->pid, &c->local, 1, &c->remote, 1);
+	return host_process_vm_readv(c->space->pid, &c->local, 1, &c->remote, 1);
+}
+
+static ssize_t vm_transfer(struct pf_space *s, void *buf, struct uaddr at, size_t size, bool write)
+{
+	struct vm_call c = {
+		.space = s,
+		.local = {buf, size},
+		.remote = {(void *)at.v, size}, /* NOLINT: the host's address of it */
+		.write = write,
+	};
+
+	if (!size)
+		return 0;
+	if (!range_ok(at, size))
+		return -EFAULT;
+	if (atomic_load(&s->state) == SPACE_DEAD || s->reaped)
+		return -ESRCH;
+	return pool_call(vm_call, &c);
+}
+
+ssize_t pf_space_read(struct pf_space *s, void *dst, struct uaddr src, size_t size)
+{
+	return vm_transfer(s, dst, src, size, false);
+}
+
+ssize_t pf_space_write(struct pf_space *s, struct uaddr dst, const void *src, size_t size)
+{
+	return vm_transfer(s, (void *)(unsigned long)src, dst, size, true);
+}

@@ -1,0 +1,180 @@
+/* Running guest code, and the guest's state that is not memory. */
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "host/host.h"
+#include "platform/systrap/attend.h"
+#include "platform/systrap/internal.h"
+
+#define RSEQ_FLAG_UNREGISTER 1
+
+static bool take_interrupt(struct pf_thread *t)
+{
+	return unlikely(atomic_load_explicit(&t->interrupt, memory_order_relaxed)) &&
+	       atomic_exchange(&t->interrupt, 0);
+}
+
+static int resume(struct pf_thread *t, const struct guest_regs *regs)
+{
+	if (host_shared_write(&t->lane->regs, regs, sizeof(*regs))) {
+		lane_misbehaved(t, "lane unreadable");
+		return -ESRCH;
+	}
+	return lane_post(t, LANE_RUN, 0, NULL, 0);
+}
+
+static bool known_fault(int signo)
+{
+	return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL || signo == SIGTRAP;
+}
+
+static enum pf_event translate(struct pf_thread *t, const struct lane_event *ev, struct pf_fault *ret_fault)
+{
+	switch (ev->kind) {
+	case LANE_EV_SYSCALL:
+		return PF_EVENT_SYSCALL;
+	case LANE_EV_INTERRUPT:
+		t->signals_out = 0;
+		return PF_EVENT_INTERRUPT;
+	case LANE_EV_FAULT:
+		if (!known_fault(ev->signo))
+			break;
+		*ret_fault = (struct pf_fault){
+			.signo = ev->signo,
+			.code = ev->code,
+			.addr = ev->addr,
+			.trapno = ev->trapno,
+			.error_code = ev->error_code,
+		};
+		return PF_EVENT_FAULT;
+	default:
+		break;
+	}
+	lane_misbehaved(t, "bad event");
+	return PF_EVENT_DEAD;
+}
+
+enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fault *ret_fault)
+{
+	enum pf_event what;
+	struct lane_event ev;
+
+	lane_own(t);
+	if (space_seal(t))
+		return PF_EVENT_DEAD;
+	for (;;) {
+		if (take_interrupt(t))
+			return space_is_dead(t->space) ? PF_EVENT_DEAD : PF_EVENT_INTERRUPT;
+		if (resume(t, regs) || lane_await(t, AWAIT_GUEST, &ev))
+			return PF_EVENT_DEAD;
+		if (host_shared_read(regs, &t->lane->regs, sizeof(*regs)))
+			return PF_EVENT_DEAD;
+		what = translate(t, &ev, ret_fault);
+		if (what == PF_EVENT_DEAD)
+			return what;
+		attend_event(t, ev.guest_tsc);
+		STAT_INC(events);
+		/* A signal whose interrupt was delivered otherwise: nobody asked for this event. */
+		if (what != PF_EVENT_INTERRUPT || take_interrupt(t))
+			return what;
+	}
+}
+
+void pf_interrupt(struct pf_thread *t)
+{
+	if (atomic_exchange(&t->interrupt, 1))
+		return;
+	systrap_lock();
+	if (t->fiber)
+		fiber_unpark(t->fiber);
+	systrap_unlock();
+}
+
+int pf_thread_cpu(const struct pf_thread *t)
+{
+	return t->cpu;
+}
+
+u64 pf_thread_cpu_time(struct pf_thread *t)
+{
+	return proc_cpu_time(t->space->pid, t->tid);
+}
+
+/* ---- floating point ---- */
+
+int pf_fp_save(struct pf_thread *t, void *buf, size_t size)
+{
+	u64 arg = min(size, (size_t)g_systrap.fp_size);
+	s64 n;
+	int err;
+
+	err = lane_op(t, LANE_FP_SAVE, &arg, 1, &n);
+	if (err)
+		return err;
+	memset(buf, 0, size);
+	if (host_shared_read(buf, t->lane->window, (size_t)arg))
+		return -ESRCH;
+	return 0;
+}
+
+int pf_fp_load(struct pf_thread *t, const void *buf, size_t size)
+{
+	u64 arg = min(size, (size_t)g_systrap.fp_size);
+	s64 ignored;
+
+	if (space_is_dead(t->space) || host_shared_write(t->lane->window, buf, (size_t)arg))
+		return -ESRCH;
+	return lane_op(t, LANE_FP_LOAD, &arg, 1, &ignored);
+}
+
+int pf_fp_reset(struct pf_thread *t)
+{
+	s64 ignored;
+
+	return lane_op(t, LANE_FP_RESET, NULL, 0, &ignored);
+}
+
+/* ---- host registrations ---- */
+
+bool platform_has_rseq(void)
+{
+	return !g_systrap.virtual_cpus;
+}
+
+int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signature)
+{
+	s64 ret;
+
+	if (!platform_has_rseq())
+		return -ENOSYS;
+	if (!size) {
+		if (!t->has_rseq)
+			return -EINVAL;
+		t->has_rseq = false;
+		ret = lane_syscall(t, true, SYS_rseq, t->rseq_area, t->rseq_size, RSEQ_FLAG_UNREGISTER,
+				   t->rseq_signature, 0, 0);
+		return (int)ret;
+	}
+	ret = lane_syscall(t, true, SYS_rseq, area.v, size, 0, signature, 0, 0);
+	if (ret == 0) {
+		t->has_rseq = true;
+		t->rseq_area = area.v;
+		t->rseq_size = size;
+		t->rseq_signature = signature;
+	}
+	return ret > 0 || ret < -4095 ? -EINVAL : (int)ret;
+}
+
+int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask)
+{
+	int ret;
+
+	if (space_is_dead(t->space))
+		return -ESRCH;
+	ret = host_sched_setaffinity(t->tid, size, mask);
+	return ret > 0 ? 0 : ret;
+}

@@ -49,6 +49,7 @@ struct vcall {
 /* The processes that share a listener: a fresh stub and all that were forked from it. */
 struct family {
 	struct poll_source source; /* [I] fd: the listener */
+	bool watched; /* [I] */
 	unsigned int space_count; /* [lock] */
 	unsigned int waiting_count; /* [lock] */
 	struct list waiting; /* [lock] threads in WAIT_NOTIF, longest waiting first */
@@ -72,7 +73,7 @@ struct pf_space {
 	_Atomic u32 state; /* enum space_state; only increases */
 	bool reaped; /* [lock] the host process is gone */
 	bool sealed; /* [owner] F1 is in force; a fresh space has one owner */
-	bool watched; /* [keeper, creator] death is in the poller */
+	bool unwatched; /* [creator] death could not be put in the poller */
 	unsigned int thread_count; /* [lock] */
 	struct list link; /* [lock] all spaces that have a process */
 	struct list spare_link; /* [lock] fresh and unused */
@@ -265,7 +266,10 @@ void lane_set_wait(struct pf_thread *t, enum lane_wait w, u64 id) REQUIRES(&lc_p
 void lane_own(struct pf_thread *t);
 
 /* ---- notify.c: the listeners ---- */
-[[nodiscard]] int family_create(int listener, struct family **ret);
+/* Takes over the listener; null when memory is short. */
+struct family *family_create(int listener);
+/* Answer its notifications from now on: its first process is known. */
+[[nodiscard]] int family_watch(struct family *f);
 void family_destroy(struct family *f);
 void notify_send(struct family *f, u64 id, bool go_on);
 struct pf_thread *thread_by_tid(pid_t tid) REQUIRES(&lc_platform);
@@ -283,7 +287,7 @@ struct pf_thread *thread_alloc(struct pf_space *s, u32 slot);
 /* Free a thread that never ran, or whose space is dead. */
 void thread_free(struct pf_thread *t);
 void space_free_unbound(struct pf_space *s);
-/* Watch the death of a bound process. */
+/* Watch the death of a bound process; if that cannot be, it is dead when this returns. */
 [[nodiscard]] int space_watch(struct pf_space *s);
 void space_kill(struct pf_space *s, enum space_state state);
 /* The host process of s is known: s->pid, pidfd. */

@@ -59,7 +59,8 @@ static void bury(void)
 		}
 		systrap_unlock();
 		if (reaped) {
-			poller_remove(&reaped->death);
+			if (!reaped->unwatched)
+				poller_remove(&reaped->death);
 			pf_space_put(reaped);
 		} else if (garbage) {
 			free_space(garbage);
@@ -136,24 +137,26 @@ static void ask_zygote(void)
 static int deliver(struct pf_space *s, pid_t pid, int listener)
 {
 	struct pf_thread *t = list_first(&s->threads, struct pf_thread, link);
-	struct family *family;
+	struct family *family = family_create(listener);
 	int err;
 
+	if (!family) {
+		host_close(listener);
+		return -ENOMEM;
+	}
+	space_join_family(s, family);
 	err = host_pidfd_open(pid, 0);
 	if (err < 0)
 		return err;
 	s->pidfd = s->death.fd = err;
-	err = family_create(listener, &family);
-	if (err)
-		return err;
-	space_join_family(s, family);
-	systrap_lock();
 	s->pid = pid;
 	s->thread_count = 1;
+	systrap_lock();
 	thread_set_tid(t, pid);
 	space_bound(s);
 	systrap_unlock();
-	return space_watch(s);
+	err = space_watch(s);
+	return err ? err : family_watch(family);
 }
 
 static void check_birth(void)
@@ -175,6 +178,7 @@ static void check_birth(void)
 	if (!err)
 		err = deliver(s, tid, lane->hello.listener);
 	if (err) {
+		space_kill(s, SPACE_DEAD);
 		(void)host_kill(tid, SIGKILL);
 		birth_failed(err);
 		return;

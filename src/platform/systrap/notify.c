@@ -221,11 +221,31 @@ static enum verdict judge_unknown(struct family *f, const struct seccomp_notif *
 	return v;
 }
 
+/* Is the caller a thread of a process of the family that is being killed? */
+static bool is_dying(struct family *f, pid_t tid)
+{
+	pid_t pids[16];
+	unsigned int count = 0;
+	struct pf_space *s;
+
+	systrap_lock();
+	list_for_each(s, &g_systrap.spaces, link)
+		if (s->family == f && atomic_load(&s->state) == SPACE_DEAD && count < ARRAY_SIZE(pids))
+			pids[count++] = s->pid;
+	systrap_unlock();
+	for (unsigned int i = 0; i < count; i++)
+		if (!host_tgkill(pids[i], tid, 0))
+			return true;
+	return false;
+}
+
 /* A process that nobody asked for: it has run nothing but what its forker left it, and never will. */
 static void kill_unknown(struct family *f, const struct seccomp_notif *n)
 {
 	u64 id = n->id;
 
+	if (is_dying(f, (pid_t)n->pid))
+		return;
 	log_warn("platform: unknown process %u made call %d; killed", n->pid, n->data.nr);
 	if (host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0)
 		(void)host_kill((pid_t)n->pid, SIGKILL);
@@ -307,32 +327,34 @@ static void family_ready(struct poll_source *source, u32 events)
 		pf_space_put(s);
 }
 
-int family_create(int listener, struct family **ret)
+struct family *family_create(int listener)
 {
 	struct family *f = calloc(1, sizeof(*f));
 	u64 flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
-	int err;
 
 	if (!f)
-		return -ENOMEM;
+		return NULL;
 	f->source.fd = listener;
 	f->source.ready = family_ready;
 	list_init(&f->waiting);
 	list_init(&f->forks);
 	list_init(&f->newborn);
-	(void)host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags);
-	err = poller_add(&f->source, EPOLLIN);
-	if (err) {
-		free(f);
-		return err;
-	}
-	*ret = f;
-	return 0;
+	(void)host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags); /* NOLINT */
+	return f;
+}
+
+int family_watch(struct family *f)
+{
+	int err = poller_add(&f->source, EPOLLIN);
+
+	f->watched = !err;
+	return err;
 }
 
 void family_destroy(struct family *f)
 {
-	poller_remove(&f->source);
+	if (f->watched)
+		poller_remove(&f->source);
 	host_close(f->source.fd);
 	free(f);
 }

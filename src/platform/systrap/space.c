@@ -19,15 +19,11 @@
 #include "platform/systrap/internal.h"
 #include "stub_syms.h"
 
-static void death_ready(struct poll_source *source, u32 events)
+/* The host process has been reaped. */
+static void bury_process(struct pf_space *s)
 {
-	struct pf_space *s = container_of(source, struct pf_space, death);
-	siginfo_t info = {};
 	struct pf_thread *t;
 
-	(void)host_waitid(P_PIDFD, s->pidfd, &info, WEXITED | WNOHANG | __WALL);
-	if (atomic_load(&s->state) == SPACE_ALIVE)
-		log_debug("platform: process %d ended by itself, status %d", s->pid, info.si_status);
 	systrap_lock();
 	atomic_store(&s->state, SPACE_DEAD);
 	s->reaped = true;
@@ -41,6 +37,17 @@ static void death_ready(struct poll_source *source, u32 events)
 	list_add_tail(&g_systrap.reap, &s->reap_link);
 	systrap_unlock();
 	keeper_wake();
+}
+
+static void death_ready(struct poll_source *source, u32 events)
+{
+	struct pf_space *s = container_of(source, struct pf_space, death);
+	siginfo_t info = {};
+
+	(void)host_waitid(P_PIDFD, s->pidfd, &info, WEXITED | WNOHANG | __WALL);
+	if (atomic_load(&s->state) == SPACE_ALIVE)
+		log_debug("platform: process %d ended by itself, status %d", s->pid, info.si_status);
+	bury_process(s);
 }
 
 void space_join_family(struct pf_space *s, struct family *family)
@@ -126,7 +133,17 @@ struct pf_space *space_by_pid(pid_t pid)
 
 int space_watch(struct pf_space *s)
 {
-	return poller_add(&s->death, EPOLLIN | EPOLLONESHOT);
+	siginfo_t info = {};
+	int err = poller_add(&s->death, EPOLLIN | EPOLLONESHOT);
+
+	if (!err)
+		return 0;
+	/* Nobody would notice its death: end it here. */
+	space_kill(s, SPACE_DEAD);
+	(void)host_waitid(P_PIDFD, s->pidfd, &info, WEXITED | __WALL);
+	s->unwatched = true;
+	bury_process(s);
+	return err;
 }
 
 void space_kill(struct pf_space *s, enum space_state state)

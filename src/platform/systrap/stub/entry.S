@@ -81,11 +81,11 @@ stub_handler:
 	mov	$SYS_rt_sigreturn, %eax
 	jmp	fast_syscall - 2
 
-/* Where a new lane's life in its handler begins: the illegal instruction makes the host build a frame. */
+/* Where a new lane's life in its handler begins: a fault (of a signal that is never blocked) makes the host's frame. */
 	.globl lane_enter
 	.type lane_enter, @function
 lane_enter:
-	ud2
+	hlt
 
 /* First instructions of a cloned thread, on its own stack. */
 	.globl lane_thread_start
@@ -135,7 +135,7 @@ guest_clear:
 guest_string:
 	xor	%eax, %eax
 30:	cmp	%rdx, %rax
-	jae	32f
+	jae	33f
 31:	movzbl	(%rsi,%rax), %ecx
 32:	mov	%cl, (%rdi,%rax)
 	inc	%rax

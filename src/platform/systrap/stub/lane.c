@@ -2,7 +2,7 @@
  * A lane's loop: what a host thread of a stub does between the guest's instructions (see lane.h for the protocol).
  *
  * Every lane lives inside a signal handler, on its own stack, with the guest's registers in the frame that the host
- * built there; the guest runs when the handler returns. A new lane gets its first frame by an illegal instruction.
+ * built there; the guest runs when the handler returns. A new lane gets its first frame by a fault.
  * Two frames are possible at a time: a copy from guest memory may fault, and its handler only moves the instruction
  * pointer to the fixup.
  */
@@ -212,8 +212,9 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 	if ((signo == SIGSEGV || signo == SIGBUS) && fix_up(uc->uc_mcontext.gregs))
 		return;
 	priv->ucontext = uc;
-	if (signo == SIGILL && !priv->started) {
+	if (signo == SIGSEGV && !priv->started) {
 		priv->started = 1;
+		*(u64 *)&uc->uc_sigmask = 0; /* a new thread inherits the mask of its creator's handler */
 		ev->kind = LANE_READY;
 		serve(lane, priv, uc, LANE_BARRIER, 0);
 		return;

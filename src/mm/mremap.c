@@ -23,19 +23,6 @@ struct remap {
 	struct list gone;
 };
 
-static int remap_check(const struct remap *m, int flags)
-{
-	if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
-		return -EINVAL;
-	if (m->fixed && !m->may_move)
-		return -EINVAL;
-	if (m->keep && (!m->may_move || m->old_size != m->new_size))
-		return -EINVAL;
-	if (m->old_addr & ~PAGE_MASK || m->new_size == 0)
-		return -EINVAL;
-	return 0;
-}
-
 static int remap_check_target(const struct remap *m)
 {
 	u64 limit = platform_task_size();
@@ -49,6 +36,19 @@ static int remap_check_target(const struct remap *m)
 	if (m->fixed && m->new_addr < PF_MMAP_MIN)
 		return -EPERM;
 	return 0;
+}
+
+static int remap_check(const struct remap *m, int flags)
+{
+	if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
+		return -EINVAL;
+	if (m->fixed && !m->may_move)
+		return -EINVAL;
+	if (m->keep && (!m->may_move || m->old_size != m->new_size))
+		return -EINVAL;
+	if (m->old_addr & ~PAGE_MASK || m->new_size == 0)
+		return -EINVAL;
+	return m->fixed || m->keep ? remap_check_target(m) : 0;
 }
 
 /* Linux's vma_to_resize: the mapping to change, and whether it may get this size. */
@@ -178,10 +178,11 @@ static int remap_to(struct subject *s, struct remap *m) REQUIRES(lc_mm)
 	struct vma *v;
 	int err;
 
-	err = remap_check_target(m);
-	if (err)
-		return err;
 	if (m->old_size > m->new_size) {
+		/* Nothing is unmapped if the rest cannot be moved. */
+		v = vma_lookup(&s->mm->tree, m->old_addr);
+		if (!v || m->new_size > v->end - m->old_addr)
+			return -EFAULT;
 		err = mm_unmap_locked(s, m->old_addr + m->new_size, m->old_addr + m->old_size, &m->gone);
 		if (err)
 			return err;

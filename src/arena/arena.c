@@ -1,6 +1,6 @@
 /*
- * The arena: its address range, the vault of ops tables, and untyped memory. Pages are in pages.c, typed objects in
- * slab.c, dumps in dump.c.
+ * The arena: its address range, the vault of ops tables, and untyped memory. Pages are in pages.c,
+ * typed objects in slab.c, dumps in dump.c.
  */
 
 #include "arena/arena.h"
@@ -53,14 +53,16 @@ void *arena_reserve(void *base, size_t size)
 		char *want = base, *p;
 
 		if (!want)
-			want = (char *)(ARENA_BASE_MIN + host_random_u64() % slots * ARENA_ALIGN); // NOLINT
+			want = (char *)(ARENA_BASE_MIN +
+					host_random_u64() % slots * ARENA_ALIGN); // NOLINT
 		p = host_mmap(want, size, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
 			      0);
 		if (host_is_err(p))
 			continue;
 		if (p == want) {
-			/* A huge page for a small kernel would be most of its memory. May be unsupported. */
+			/* A huge page for a small kernel would be most of its memory. May be
+			 * unsupported. */
 			host_madvise(p, size, MADV_NOHUGEPAGE);
 			return p;
 		}
@@ -275,7 +277,7 @@ void *arena_memdup(const void *p, size_t size)
 {
 	void *new = arena_alloc(size);
 
-	if (new && size)
+	if (new &&size)
 		memcpy(new, p, size);
 	return new;
 }

@@ -1,37 +1,41 @@
 #pragma once
 
 /*
- * The arena: one range of the kernel's address space that holds all guest-visible kernel state (DESIGN §5).
+ * The arena: one range of the kernel's address space that holds all guest-visible kernel state
+ *(DESIGN §5).
  *
  *	vault | header (root pointer, slab class states) | pages ...
  *
- * An object holds plain data, pointers into the arena and ops pointers (base/ops.h); no heap pointer, FILE*, descriptor
- * number or pthread object, unless the field is declared transient by its slab class: transient fields are zeroed by
- * arena_dump and set again by whoever restores.
+ * An object holds plain data, pointers into the arena and ops pointers (base/ops.h); no heap
+ *pointer, FILE*, descriptor number or pthread object, unless the field is declared transient by its
+ *slab class: transient fields are zeroed by arena_dump and set again by whoever restores.
  */
 
 #include "base/types.h"
 
 /* Create the arena at a random base and fill the vault. Once a process, before any allocation. */
 [[nodiscard]] int arena_create(void);
-/* Write the arena to fd: header and used pages, transient fields zeroed in the copy. All fibers must be stopped. */
+/* Write the arena to fd: header and used pages, transient fields zeroed in the copy. All fibers
+ * must be stopped. */
 [[nodiscard]] int arena_dump(int fd);
-/* Map a dumped arena from fd at its base, copy-on-write, and rewrite the vault. Instead of arena_create. */
+/* Map a dumped arena from fd at its base, copy-on-write, and rewrite the vault. Instead of
+ * arena_create. */
 [[nodiscard]] int arena_map(int fd);
 /* Unmap the arena, with all objects; another may be created then. For tests. */
 void arena_destroy(void);
 bool arena_contains(const void *p);
 /* Bytes of the arena that are in use. */
 u64 arena_used(void);
-/* Debug: scan all live objects for pointers into this process's heap, stacks or binary (but transient fields).
- * Returns the number found; logs the first few. */
+/* Debug: scan all live objects for pointers into this process's heap, stacks or binary (but
+ * transient fields). Returns the number found; logs the first few. */
 unsigned int arena_check(void);
 
 /* The root object (struct kernel): the only way from a fresh process to the objects. */
 void *arena_root(void);
 void arena_set_root(void *root);
 
-/* Untyped arena memory for arrays and strings; zeroed, 16-byte aligned; null when memory is short. */
+/* Untyped arena memory for arrays and strings; zeroed, 16-byte aligned; null when memory is short.
+ */
 [[nodiscard]] void *arena_alloc(size_t size);
 /* As arena_alloc, and new contents copied; old is freed on success. old may be null. */
 [[nodiscard]] void *arena_realloc(void *old, size_t old_size, size_t new_size);

@@ -1,6 +1,7 @@
 /*
- * arena_check: do any arena objects point out of the arena? Every aligned word of every live object, but for transient
- * fields, is compared with this process's own mappings. A word that only looks like an address can be reported too.
+ * arena_check: do any arena objects point out of the arena? Every aligned word of every live
+ * object, but for transient fields, is compared with this process's own mappings. A word that only
+ * looks like an address can be reported too.
  */
 
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static char *maps_read(void)
 	return buf;
 }
 
-/* Sanitizers map shadow, low and large, where no pointer of ours leads; and small numbers are no addresses. */
+/* Sanitizers map shadow, low and large, where no pointer of ours leads; and small numbers are no
+ * addresses. */
 static bool range_counts(u64 start, u64 end)
 {
 	u64 arena = (u64)g_arena.base;
@@ -78,7 +80,7 @@ static bool check_load_maps(struct check *c)
 		u64 start = strtoul(line, &after, 16), end = strtoul(after + 1, NULL, 16);
 
 		if (range_counts(start, end))
-			c->ranges[c->count++] = (struct own_range){start, end};
+			c->ranges[c->count++] = (struct own_range){ start, end };
 		line = strchr(line, '\n');
 		if (!line)
 			break;

@@ -1,10 +1,11 @@
 /*
  * Dumping the arena to a file, and mapping it again.
  *
- * The file: a page with struct dump_head; then the contents of the ranges, each at a page's boundary; then the table
- * of ranges. Ranges are the header, the used part of the page table, and runs of used pages; runs that are close to
- * each other make one range, whose free pages are holes in the file. The vault is not in it: a restore fills it from
- * its own binary, at the same address, which is why objects may point there.
+ * The file: a page with struct dump_head; then the contents of the ranges, each at a page's
+ * boundary; then the table of ranges. Ranges are the header, the used part of the page table, and
+ * runs of used pages; runs that are close to each other make one range, whose free pages are holes
+ * in the file. The vault is not in it: a restore fills it from its own binary, at the same address,
+ * which is why objects may point there.
  */
 
 #include <errno.h>
@@ -43,7 +44,8 @@ struct dump {
 };
 
 /* Copy a slab, whose freed objects are poisoned. */
-__attribute__((no_sanitize("address"))) static void dump_copy(void *to, const void *from, size_t size)
+__attribute__((no_sanitize("address"))) static void dump_copy(void *to, const void *from,
+							      size_t size)
 {
 	const u64 *src = from;
 	u64 *dst = to;
@@ -77,7 +79,8 @@ static int dump_write(int fd, const void *data, size_t size, u64 offset)
 	return 0;
 }
 
-/* Where the contents of [p, p + size) belong in the file; begins a new range, or continues the last one. */
+/* Where the contents of [p, p + size) belong in the file; begins a new range, or continues the last
+ * one. */
 static int dump_place(struct dump *d, const void *p, size_t size, u64 *ret_offset)
 {
 	struct dump_range *last = d->count ? &d->ranges[d->count - 1] : NULL;
@@ -101,7 +104,7 @@ static int dump_place(struct dump *d, const void *p, size_t size, u64 *ret_offse
 		d->capacity = capacity;
 	}
 	*ret_offset = d->offset;
-	d->ranges[d->count++] = (struct dump_range){address, size, d->offset};
+	d->ranges[d->count++] = (struct dump_range){ address, size, d->offset };
 	d->offset += size;
 	return 0;
 }
@@ -116,7 +119,8 @@ static int dump_memory(struct dump *d, const void *p, size_t size)
 	return ret ? ret : dump_write(d->fd, p, size, offset);
 }
 
-/* Zero what must not leave this process, in the copy of a slab: transient fields, and all of freed objects. */
+/* Zero what must not leave this process, in the copy of a slab: transient fields, and all of freed
+ * objects. */
 static void dump_clean_slab(page_t page, char *copy)
 {
 	const struct slab_state *s = &g_arena.header->states[g_arena.table[page].state];
@@ -179,8 +183,8 @@ static int dump_pages(struct dump *d)
 int arena_dump(int fd)
 {
 	const struct arena_header *h = g_arena.header;
-	struct dump d = {.fd = fd, .offset = PAGE_SIZE};
-	struct dump_head head = {DUMP_MAGIC, h->base, h->size, h->ops_size, 0, 0};
+	struct dump d = { .fd = fd, .offset = PAGE_SIZE };
+	struct dump_head head = { DUMP_MAGIC, h->base, h->size, h->ops_size, 0, 0 };
 	int ret;
 
 	ret = dump_memory(&d, h, sizeof(*h));

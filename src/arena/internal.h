@@ -9,8 +9,9 @@
 #include "sched/lock_order.h"
 
 /*
- * Layout, from the base: vault (VAULT_SIZE), header, page table (struct arena_page for each page), pages. The header
- * and the page table are plain data like everything else and are part of a dump. Untouched parts cost no memory.
+ * Layout, from the base: vault (VAULT_SIZE), header, page table (struct arena_page for each page),
+ * pages. The header and the page table are plain data like everything else and are part of a dump.
+ * Untouched parts cost no memory.
  */
 #define VAULT_SIZE (256 * 1024UL)
 #define HEADER_ROOM (256 * 1024UL)
@@ -23,7 +24,8 @@
 typedef u32 page_t;
 
 enum page_kind {
-	PAGE_NONE, /* never used, or inside a run: only the first and last pages of a run say what it is */
+	PAGE_NONE, /* never used, or inside a run: only the first and last pages of a run say what
+		      it is */
 	PAGE_FREE,
 	PAGE_RUN, /* given out by page_alloc; also first page of a large arena_alloc */
 	PAGE_SLAB, /* first page of a slab */
@@ -34,7 +36,8 @@ struct arena_page {
 	u8 kind;
 	bool dirty; /* free run, first page: perhaps not zero */
 	u16 state; /* slab: index of its class state */
-	u32 count; /* first and last page: length of the run; slab tail: distance to the first page */
+	u32 count; /* first and last page: length of the run; slab tail: distance to the first page
+		    */
 	page_t next, prev; /* free list of a bin, or partial slabs of a class */
 	u16 fresh; /* slab: objects from this index on were never used */
 	u16 used; /* slab: live objects */

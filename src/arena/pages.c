@@ -1,7 +1,8 @@
 /*
- * Runs of pages: boundary tags in the page table, free runs in bins by the logarithm of their length, neighbours
- * coalesced. Freed memory stays with the arena, up to TRIM_RESERVE pages; more is given back to the host, but never
- * under a short lock: page_trim does it for whoever comes by without one.
+ * Runs of pages: boundary tags in the page table, free runs in bins by the logarithm of their
+ * length, neighbours coalesced. Freed memory stays with the arena, up to TRIM_RESERVE pages; more
+ * is given back to the host, but never under a short lock: page_trim does it for whoever comes by
+ * without one.
  */
 
 #include <string.h>
@@ -38,7 +39,7 @@ static void bin_insert(page_t page, u32 count, bool dirty) REQUIRES(lc_slab)
 	struct arena_header *h = g_arena.header;
 	page_t *bin = &h->bins[bin_of(count)];
 
-	g_arena.table[page + count - 1] = (struct arena_page){.kind = PAGE_FREE, .count = count};
+	g_arena.table[page + count - 1] = (struct arena_page){ .kind = PAGE_FREE, .count = count };
 	g_arena.table[page] = (struct arena_page){
 		.kind = PAGE_FREE,
 		.dirty = dirty,
@@ -89,8 +90,8 @@ static page_t bin_find(unsigned int bin, u32 count) REQUIRES(lc_slab)
 
 static void run_mark(page_t page, u32 count) REQUIRES(lc_slab)
 {
-	g_arena.table[page + count - 1] = (struct arena_page){.kind = PAGE_RUN, .count = count};
-	g_arena.table[page] = (struct arena_page){.kind = PAGE_RUN, .count = count};
+	g_arena.table[page + count - 1] = (struct arena_page){ .kind = PAGE_RUN, .count = count };
+	g_arena.table[page] = (struct arena_page){ .kind = PAGE_RUN, .count = count };
 }
 
 bool page_alloc(u32 count, page_t *ret_page, bool *ret_dirty)

@@ -1,9 +1,11 @@
 /*
- * Slab caches. A slab is a run of pages with objects of one class; its bookkeeping is in the page table, so a page of
- * objects holds nothing else. Freed objects are linked through their first word; never-used ones are not linked at
- * all, so a new slab's pages are touched one by one. One empty slab a class is kept.
+ * Slab caches. A slab is a run of pages with objects of one class; its bookkeeping is in the page
+ * table, so a page of objects holds nothing else. Freed objects are linked through their first
+ * word; never-used ones are not linked at all, so a new slab's pages are touched one by one. One
+ * empty slab a class is kept.
  *
- * Debug builds fill freed objects and check the fill when they are given out again; ASan builds poison them.
+ * Debug builds fill freed objects and check the fill when they are given out again; ASan builds
+ * poison them.
  */
 
 #include "arena/slab.h"
@@ -24,16 +26,19 @@
 extern const char __start_donjon_slabs[] __attribute__((weak, visibility("hidden")));
 extern const char __stop_donjon_slabs[] __attribute__((weak, visibility("hidden")));
 
-static const u16 size_classes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, SLAB_SIZE_MAX};
+static const u16 size_classes[] = { 16,	 32,  48,  64,	96,   128,	    192,
+				    256, 384, 512, 768, 1024, SLAB_SIZE_MAX };
 
-/* 1 + index of the state of each class of the binary (and, behind them, of each size class); 0: not known yet. */
+/* 1 + index of the state of each class of the binary (and, behind them, of each size class); 0: not
+ * known yet. */
 static u16 g_state_of[SLAB_STATES_MAX];
 
 /* ---- classes ---- */
 
 static size_t class_count(void)
 {
-	return (size_t)(__stop_donjon_slabs - __start_donjon_slabs + CLASS_STRIDE - 1) / CLASS_STRIDE;
+	return (size_t)(__stop_donjon_slabs - __start_donjon_slabs + CLASS_STRIDE - 1) /
+	       CLASS_STRIDE;
 }
 
 static const struct slab_class *class_at(size_t i)
@@ -161,7 +166,7 @@ static bool slab_grow(struct slab_state *s) REQUIRES(lc_slab)
 	if (!page_alloc(s->pages, &page, &dirty))
 		return false;
 	for (u32 i = 1; i < s->pages; i++)
-		g_arena.table[page + i] = (struct arena_page){.kind = PAGE_SLAB_TAIL, .count = i};
+		g_arena.table[page + i] = (struct arena_page){ .kind = PAGE_SLAB_TAIL, .count = i };
 	g_arena.table[page] = (struct arena_page){
 		.kind = PAGE_SLAB,
 		.state = (u16)(s - g_arena.header->states),

@@ -1,15 +1,16 @@
 #pragma once
 
 /*
- * Typed slab caches. A class is a constant description in the binary; its state (pages, free lists, counts) is in the
- * arena's header, found by the class's name on restore.
+ * Typed slab caches. A class is a constant description in the binary; its state (pages, free lists,
+ *counts) is in the arena's header, found by the class's name on restore.
  *
  *	SLAB_CLASS(pipe, struct pipe, TRANSIENT(struct pipe, host_hint));
  *	struct pipe *p = slab_alloc(&slab_pipe);	// zeroed; null when memory is short
- *	slab_free(&slab_pipe, p);			// null is fine; debug builds poison and check
+ *	slab_free(&slab_pipe, p);			// null is fine; debug builds poison and
+ *check
  *
- * Thread-safe; takes only lc_slab, so it may be called with short locks held (it never calls the host then: pages are
- * committed by touching them).
+ * Thread-safe; takes only lc_slab, so it may be called with short locks held (it never calls the
+ *host then: pages are committed by touching them).
  */
 
 #include "base/types.h"
@@ -26,19 +27,22 @@ struct slab_class {
 };
 
 #define TRANSIENT(type, member) \
-	{ offsetof(type, member), sizeof(((type *)0)->member) }
+	{ \
+		offsetof(type, member), sizeof(((type *)0)->member) \
+	}
 
 /* Define the class slab_NAME for objects of a type; the rest are TRANSIENT() entries. */
-#define SLAB_CLASS(name_, type, ...)                                               \
-	extern const struct slab_class slab_##name_;                               \
-	const struct slab_class slab_##name_ __attribute__((section("donjon_slabs"), aligned(16), used)) = { \
-		.name = #name_,                                                    \
-		.size = sizeof(type),                                              \
-		.align = _Alignof(type),                                            \
-		.transient_count =                                                 \
-			sizeof((struct slab_transient[]){ __VA_ARGS__ }) / sizeof(struct slab_transient), \
-		.transient = { __VA_ARGS__ },                                      \
-	}
+#define SLAB_CLASS(name_, type, ...) \
+	extern const struct slab_class slab_##name_; \
+	const struct slab_class slab_##name_ \
+		__attribute__((section("donjon_slabs"), aligned(16), used)) = { \
+			.name = #name_, \
+			.size = sizeof(type), \
+			.align = _Alignof(type), \
+			.transient_count = sizeof((struct slab_transient[]){ __VA_ARGS__ }) / \
+					   sizeof(struct slab_transient), \
+			.transient = { __VA_ARGS__ }, \
+		}
 
 [[nodiscard]] void *slab_alloc(const struct slab_class *class);
 void slab_free(const struct slab_class *class, void *obj);

@@ -21,7 +21,8 @@ static inline void bitmap_clear(u64 *map, size_t bit)
 	map[bit / 64] &= ~(1UL << (bit % 64));
 }
 
-/* The first bit at or after from whose value is set (resp. clear), in a map of bits; bits if there is none. */
+/* The first bit at or after from whose value is set (resp. clear), in a map of bits; bits if there
+ * is none. */
 static inline size_t bitmap_find(const u64 *map, size_t bits, size_t from, u64 invert)
 {
 	while (from < bits) {

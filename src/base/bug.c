@@ -1,6 +1,7 @@
 /*
- * panic: the end of the kernel process after a broken invariant. Must work in any state: on any stack, with any lock
- * held, with a damaged heap. So it allocates nothing and writes through a function that upper layers registered.
+ * panic: the end of the kernel process after a broken invariant. Must work in any state: on any
+ * stack, with any lock held, with a damaged heap. So it allocates nothing and writes through a
+ * function that upper layers registered.
  */
 
 #include "base/bug.h"

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Hashes. hash_u64 mixes a word whose values no guest chooses freely; hash_bytes is SipHash-1-3 (Aumasson, Bernstein)
- * for tables whose keys a guest does choose: the key is random and secret.
+ * Hashes. hash_u64 mixes a word whose values no guest chooses freely; hash_bytes is SipHash-1-3
+ * (Aumasson, Bernstein) for tables whose keys a guest does choose: the key is random and secret.
  */
 
 #include <string.h>
@@ -50,8 +50,8 @@ static inline void hash_sip_round(u64 v[4])
 
 static inline u64 hash_bytes(const struct hash_key *key, const void *data, size_t size)
 {
-	u64 v[4] = {key->k0 ^ 0x736f'6d65'7073'6575UL, key->k1 ^ 0x646f'7261'6e64'6f6dUL,
-		    key->k0 ^ 0x6c79'6765'6e65'7261UL, key->k1 ^ 0x7465'6462'7974'6573UL};
+	u64 v[4] = { key->k0 ^ 0x736f'6d65'7073'6575UL, key->k1 ^ 0x646f'7261'6e64'6f6dUL,
+		     key->k0 ^ 0x6c79'6765'6e65'7261UL, key->k1 ^ 0x7465'6462'7974'6573UL };
 	const char *p = data;
 	size_t left = size;
 	u64 word;

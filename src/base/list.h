@@ -62,13 +62,13 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 #define list_last(l, type, member) list_entry((l)->prev, type, member)
 #define list_next(e, member) list_entry((e)->member.next, typeof(*(e)), member)
 
-#define list_for_each(e, l, member)                                           \
+#define list_for_each(e, l, member) \
 	for ((e) = list_entry((l)->next, typeof(*(e)), member); &(e)->member != (l); \
 	     (e) = list_entry((e)->member.next, typeof(*(e)), member))
 
 /* As list_for_each; e may be unlinked and freed in the body. */
-#define list_for_each_safe(e, n, l, member)                                   \
-	for ((e) = list_entry((l)->next, typeof(*(e)), member),               \
-	    (n) = list_entry((e)->member.next, typeof(*(e)), member);         \
-	     &(e)->member != (l);                                             \
+#define list_for_each_safe(e, n, l, member) \
+	for ((e) = list_entry((l)->next, typeof(*(e)), member), \
+	    (n) = list_entry((e)->member.next, typeof(*(e)), member); \
+	     &(e)->member != (l); \
 	     (e) = (n), (n) = list_entry((n)->member.next, typeof(*(e)), member))

@@ -1,4 +1,5 @@
-/* The kernel's log. A line is built on the stack and written by one call, so lines of several threads don't mix. */
+/* The kernel's log. A line is built on the stack and written by one call, so lines of several
+ * threads don't mix. */
 
 #include "base/log.h"
 

@@ -1,4 +1,5 @@
-/* Red-black trees with parent pointers: Cormen, Leiserson, Rivest, Stein, Introduction to Algorithms, chapter 13. */
+/* Red-black trees with parent pointers: Cormen, Leiserson, Rivest, Stein, Introduction to
+ * Algorithms, chapter 13. */
 
 #include "base/rbtree.h"
 
@@ -177,7 +178,8 @@ void rb_erase(struct rb_root *root, struct rb_node *n, rb_update_fn *update)
 	*n = (struct rb_node){};
 }
 
-void rb_replace(struct rb_root *root, struct rb_node *old, struct rb_node *new, rb_update_fn *update)
+void rb_replace(struct rb_root *root, struct rb_node *old, struct rb_node *new,
+		rb_update_fn *update)
 {
 	*new = *old;
 	rb_change_child(root, rb_parent(old), old, new);

@@ -1,6 +1,7 @@
 /*
- * Saturating reference counts. Once a count passes REFCOUNT_MAX it is stuck at REFCOUNT_SATURATED, far from both zero
- * and wrap-around, and its object leaks: an overflow by a guest costs memory, never a use after free.
+ * Saturating reference counts. Once a count passes REFCOUNT_MAX it is stuck at REFCOUNT_SATURATED,
+ * far from both zero and wrap-around, and its object leaks: an overflow by a guest costs memory,
+ * never a use after free.
  */
 
 #include "base/refcount.h"
@@ -35,9 +36,8 @@ bool refcount_get_unless_zero(struct refcount *r)
 			return false;
 		if (unlikely(old >= REFCOUNT_MAX))
 			return true;
-	} while (!atomic_compare_exchange_weak_explicit(&r->count, &old, old + 1,
-							memory_order_acquire,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&r->count, &old, old + 1, memory_order_acquire, memory_order_relaxed));
 	return true;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Saturating, checked reference counts. A count that overflows sticks and leaks its object; a get on zero panics. */
+/* Saturating, checked reference counts. A count that overflows sticks and leaks its object; a get
+ * on zero panics. */
 
 #include "base/types.h"
 

@@ -9,12 +9,12 @@
 
 void strbuf_init(struct strbuf *sb, size_t limit)
 {
-	*sb = (struct strbuf){.limit = limit};
+	*sb = (struct strbuf){ .limit = limit };
 }
 
 void strbuf_init_fixed(struct strbuf *sb, char *buf, size_t size)
 {
-	*sb = (struct strbuf){.data = buf, .capacity = size, .limit = size, .fixed = true};
+	*sb = (struct strbuf){ .data = buf, .capacity = size, .limit = size, .fixed = true };
 	buf[0] = '\0';
 }
 

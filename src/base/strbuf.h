@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Strings built piece by piece, bounded. Errors stick: after the first failed append the rest is dropped, and
- * strbuf_error tells once at the end. The contents are always NUL-terminated once anything was appended; they may
- * hold NULs themselves (length counts).
+ * Strings built piece by piece, bounded. Errors stick: after the first failed append the rest is
+ *dropped, and strbuf_error tells once at the end. The contents are always NUL-terminated once
+ *anything was appended; they may hold NULs themselves (length counts).
  *
  *	struct strbuf sb;
  *	strbuf_init(&sb, 1 << 20);

@@ -22,7 +22,7 @@ struct uaddr {
 	u64 v;
 };
 
-#define UADDR(x) ((struct uaddr){(u64)(x)})
+#define UADDR(x) ((struct uaddr){ (u64)(x) })
 
 static inline struct uaddr uaddr_add(struct uaddr a, u64 n)
 {
@@ -39,16 +39,15 @@ static inline bool uaddr_is_null(struct uaddr a)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 /* Each argument is evaluated once; may be nested. */
 #define min(a, b) MIN_MAX_(a, <, b, __COUNTER__)
 #define max(a, b) MIN_MAX_(a, >, b, __COUNTER__)
 #define MIN_MAX_(a, op, b, n) MIN_MAX_1_(a, op, b, n)
-#define MIN_MAX_1_(a, op, b, n)         \
-	({                              \
-		typeof(a) a_##n = (a);  \
-		typeof(b) b_##n = (b);  \
+#define MIN_MAX_1_(a, op, b, n) \
+	({ \
+		typeof(a) a_##n = (a); \
+		typeof(b) b_##n = (b); \
 		a_##n op b_##n ? a_##n : b_##n; \
 	})
 #define likely(x) __builtin_expect(!!(x), 1)

@@ -1,5 +1,6 @@
 /*
- * The one way to the host: host_call, its hooks and the table of calls.def. The typed wrappers are in wrappers.c.
+ * The one way to the host: host_call, its hooks and the table of calls.def. The typed wrappers are
+ * in wrappers.c.
  */
 
 #include "host/host.h"
@@ -16,7 +17,7 @@ struct host_call_row {
 };
 
 static const struct host_call_row host_call_rows[] = {
-#define HOST_CALL(name, sections, why) {SYS_##name, sections, #name},
+#define HOST_CALL(name, sections, why) { SYS_##name, sections, #name },
 #include "host/calls.def"
 #undef HOST_CALL
 };
@@ -99,7 +100,8 @@ void host_calls_for_each(unsigned int sections,
 
 unsigned int host_call_sections(long nr)
 {
-	return nr >= 0 && nr < (long)ARRAY_SIZE(host_call_section_of) ? host_call_section_of[nr] : 0;
+	return nr >= 0 && nr < (long)ARRAY_SIZE(host_call_section_of) ? host_call_section_of[nr] :
+									0;
 }
 
 /* For panic: past all hooks and checks. */

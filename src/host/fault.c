@@ -1,9 +1,10 @@
 /*
- * SIGSEGV and SIGBUS of the kernel process. A fault at an instruction listed in donjon_ex_table goes on at its fix-up.
- * Any other is a bug of ours: it goes to whoever handled the signal before (a sanitizer), or ends the process with a
- * line in the log.
+ * SIGSEGV and SIGBUS of the kernel process. A fault at an instruction listed in donjon_ex_table
+ * goes on at its fix-up. Any other is a bug of ours: it goes to whoever handled the signal before
+ * (a sanitizer), or ends the process with a line in the log.
  *
- * Signals are set by raw calls, so that no sanitizer's interceptor stands between; the handler runs uninstrumented.
+ * Signals are set by raw calls, so that no sanitizer's interceptor stands between; the handler runs
+ * uninstrumented.
  */
 
 #include "host/host.h"
@@ -45,9 +46,10 @@ static size_t alt_stack_size(void)
 	return page_up(max(getauxval(AT_MINSIGSTKSZ), (unsigned long)2048) + ALT_STACK_ROOM);
 }
 
-int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *), unsigned long flags, u64 mask)
+int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *), unsigned long flags,
+		   u64 mask)
 {
-	struct host_sigaction sa = {handler, flags | SA_RESTORER_FLAG, host_sigreturn, mask};
+	struct host_sigaction sa = { handler, flags | SA_RESTORER_FLAG, host_sigreturn, mask };
 
 	return (int)host_call(SYS_rt_sigaction, sig, (long)&sa, 0, sizeof(sa.mask), 0, 0);
 }
@@ -61,8 +63,8 @@ __attribute__((no_sanitize("thread", "address", "undefined"))) static u64 fault_
 	return 0;
 }
 
-__attribute__((no_sanitize("thread", "address", "undefined"))) static void
-fault_handler(int sig, siginfo_t *info, void *context)
+__attribute__((no_sanitize("thread", "address", "undefined"))) static void fault_handler(
+	int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	u64 pc = (u64)uc->uc_mcontext.gregs[REG_RIP];
@@ -110,7 +112,7 @@ int host_fault_init(void)
 int host_fault_thread_init(void)
 {
 	size_t size = alt_stack_size();
-	stack_t old = {}, ss = {.ss_size = size};
+	stack_t old = {}, ss = { .ss_size = size };
 	void *p;
 	int ret;
 
@@ -132,7 +134,7 @@ int host_fault_thread_init(void)
 
 void host_fault_thread_fini(void)
 {
-	stack_t ss = {.ss_flags = SS_DISABLE};
+	stack_t ss = { .ss_flags = SS_DISABLE };
 
 	if (!t_alt_stack)
 		return;

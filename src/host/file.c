@@ -14,7 +14,7 @@ static void host_file_free(struct host_file *f)
 	free(f);
 }
 
-static const struct host_file_ops host_file_plain_ops = {.release = host_file_free};
+static const struct host_file_ops host_file_plain_ops = { .release = host_file_free };
 
 void host_file_init(struct host_file *f, const struct host_file_ops *ops, int fd)
 {

@@ -1,10 +1,11 @@
 #pragma once
 
 /*
- * The only calls that the kernel makes to its host (outside the stub, the vdso and what libc needs for threads and
- * memory). Every call goes through one replaceable table, generated from host/calls.def, so that tests can fail the
- * Nth; the kernel's own seccomp filter is generated from the same file. All return a value or a negative errno; errno
- * is never used. The wrappers are declared here by name: host_openat(...), host_mmap(...).
+ * The only calls that the kernel makes to its host (outside the stub, the vdso and what libc needs
+ * for threads and memory). Every call goes through one replaceable table, generated from
+ * host/calls.def, so that tests can fail the Nth; the kernel's own seccomp filter is generated from
+ * the same file. All return a value or a negative errno; errno is never used. The wrappers are
+ * declared here by name: host_openat(...), host_mmap(...).
  */
 
 #include <fcntl.h>
@@ -21,7 +22,8 @@
 /* A raw call by number through the table's hook; use the typed wrappers below. */
 long host_call(long nr, long a, long b, long c, long d, long e, long f);
 
-/* Tests: if set, called before each host call; a nonzero return is the call's result (say -ENOMEM) instead. */
+/* Tests: if set, called before each host call; a nonzero return is the call's result (say -ENOMEM)
+ * instead. */
 typedef long host_fault_hook(long nr);
 void host_set_fault_hook(host_fault_hook *hook);
 /* Debug builds: called before each host call (sched checks there that no short lock is held). */
@@ -43,9 +45,9 @@ void host_calls_for_each(unsigned int sections,
 unsigned int host_call_sections(long nr);
 
 /*
- * All wrappers return 0 or a count, or a negative errno. None restarts: a call that a signal interrupts is -EINTR (but
- * for host_nanosleep_until and host_random, which go on). Close-on-exec is implied everywhere that a descriptor is
- * made.
+ * All wrappers return 0 or a count, or a negative errno. None restarts: a call that a signal
+ * interrupts is -EINTR (but for host_nanosleep_until and host_random, which go on). Close-on-exec
+ * is implied everywhere that a descriptor is made.
  */
 int host_openat(int dirfd, const char *path, int flags, mode_t mode);
 /* resolve: RESOLVE_* of openat2. */
@@ -77,9 +79,11 @@ int host_memfd_create(const char *name, unsigned int flags);
 int host_eventfd(unsigned int initial, int flags);
 int host_epoll_create(void);
 int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
-int host_epoll_wait(int epfd, struct epoll_event *evs, int max, s64 timeout_ns); /* epoll_pwait2; < 0: for ever */
+int host_epoll_wait(int epfd, struct epoll_event *evs, int max,
+		    s64 timeout_ns); /* epoll_pwait2; < 0: for ever */
 int host_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
-void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off); /* check with host_is_err */
+void *host_mmap(void *addr, size_t size, int prot, int flags, int fd,
+		s64 off); /* check with host_is_err */
 static inline bool host_is_err(const void *p)
 {
 	return (unsigned long)p >= (unsigned long)-4095L;
@@ -87,7 +91,8 @@ static inline bool host_is_err(const void *p)
 int host_munmap(void *addr, size_t size);
 int host_mprotect(void *addr, size_t size, int prot);
 int host_madvise(void *addr, size_t size, int advice);
-int host_futex_wait(_Atomic u32 *word, u32 val, s64 deadline_ns); /* absolute CLOCK_MONOTONIC, NO_DEADLINE: ever */
+int host_futex_wait(_Atomic u32 *word, u32 val,
+		    s64 deadline_ns); /* absolute CLOCK_MONOTONIC, NO_DEADLINE: ever */
 int host_futex_wake(_Atomic u32 *word, int count, bool shared);
 s64 host_clock(clockid_t id); /* ns; through the vdso, not a call */
 int host_clock_getres(clockid_t id, struct timespec *ret);
@@ -115,23 +120,28 @@ int host_prlimit(pid_t pid, int resource, const void *new_limit, void *ret_old);
 int host_sysinfo(void *ret);
 long host_seccomp(unsigned int op, unsigned int flags, void *arg);
 
-/* Copies to and from shared mappings that a guest may truncate: a SIGBUS becomes -EFAULT. 0 or -EFAULT. */
+/* Copies to and from shared mappings that a guest may truncate: a SIGBUS becomes -EFAULT. 0 or
+ * -EFAULT. */
 int host_shared_read(void *dst, const void *src, size_t size);
 int host_shared_write(void *dst, const void *src, size_t size);
 int host_shared_load32(const u32 *p, u32 *ret);
 /* *ret_old gets what was there; stores new if it was old. */
 int host_shared_cmpxchg32(u32 *p, u32 old, u32 new, u32 *ret_old);
 int host_shared_load64(const u64 *p, u64 *ret);
-/* Install the SIGBUS/SIGSEGV handler that makes these work, on every worker's alternate stack. Once a process. */
+/* Install the SIGBUS/SIGSEGV handler that makes these work, on every worker's alternate stack. Once
+ * a process. */
 [[nodiscard]] int host_fault_init(void);
 /*
- * Give the calling thread an alternate signal stack, unless it has one: the handler then also reports an overflow of
- * a fiber's stack. Every thread that runs fibers calls this; fini before the thread ends.
+ * Give the calling thread an alternate signal stack, unless it has one: the handler then also
+ * reports an overflow of a fiber's stack. Every thread that runs fibers calls this; fini before the
+ * thread ends.
  */
 [[nodiscard]] int host_fault_thread_init(void);
 void host_fault_thread_fini(void);
 
-/* Install a handler for a signal by a raw call: flags are SA_*; mask: signals blocked in it, bit n - 1 for signal n. */
-[[nodiscard]] int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *), unsigned long flags, u64 mask);
+/* Install a handler for a signal by a raw call: flags are SA_*; mask: signals blocked in it, bit n
+ * - 1 for signal n. */
+[[nodiscard]] int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *),
+				 unsigned long flags, u64 mask);
 /* how: SIG_BLOCK, ...; masks as above; ret_old may be null. */
 [[nodiscard]] int host_sigprocmask(int how, u64 mask, u64 *ret_old);

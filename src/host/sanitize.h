@@ -1,6 +1,7 @@
 #pragma once
 
-/* Which sanitizer this build has, and what it has to be told about memory. Empty in ordinary builds. */
+/* Which sanitizer this build has, and what it has to be told about memory. Empty in ordinary
+ * builds. */
 
 #include "base/types.h"
 

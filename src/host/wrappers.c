@@ -33,7 +33,7 @@ int host_openat(int dirfd, const char *path, int flags, mode_t mode)
 
 int host_openat2(int dirfd, const char *path, u64 flags, u64 mode, u64 resolve)
 {
-	struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
+	struct open_how how = { .flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve };
 
 	return (int)CALL4(SYS_openat2, dirfd, path, &how, sizeof(how));
 }
@@ -167,7 +167,7 @@ int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 
 int host_epoll_wait(int epfd, struct epoll_event *evs, int max, s64 timeout_ns)
 {
-	struct timespec ts = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
+	struct timespec ts = { timeout_ns / NS_PER_S, timeout_ns % NS_PER_S };
 	s64 ms;
 	int ret;
 
@@ -186,7 +186,8 @@ int host_poll(struct pollfd *fds, unsigned int count, int timeout_ms)
 /* ---- memory ---- */
 
 #if defined(DONJON_TSAN)
-/* TSan must see memory come and go, or it takes a new mapping's first use for a race with an old one's last. */
+/* TSan must see memory come and go, or it takes a new mapping's first use for a race with an old
+ * one's last. */
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)
 {
 	void *p = mmap(addr, size, prot, flags, fd, off);
@@ -224,7 +225,7 @@ int host_madvise(void *addr, size_t size, int advice)
 
 int host_futex_wait(_Atomic u32 *word, u32 val, s64 deadline_ns)
 {
-	struct timespec ts = {deadline_ns / NS_PER_S, deadline_ns % NS_PER_S};
+	struct timespec ts = { deadline_ns / NS_PER_S, deadline_ns % NS_PER_S };
 
 	return (int)CALL6(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, val,
 			  deadline_ns == INT64_MAX ? NULL : &ts, 0, FUTEX_BITSET_MATCH_ANY);
@@ -251,7 +252,7 @@ int host_clock_getres(clockid_t id, struct timespec *ret)
 
 int host_nanosleep_until(s64 deadline_ns)
 {
-	struct timespec ts = {deadline_ns / NS_PER_S, deadline_ns % NS_PER_S};
+	struct timespec ts = { deadline_ns / NS_PER_S, deadline_ns % NS_PER_S };
 	int ret;
 
 	do

@@ -1,6 +1,6 @@
 /*
- * Fibers: creation, end, parking and interrupts. How a fiber changes its state is told in internal.h; which worker
- * runs it, in worker.c.
+ * Fibers: creation, end, parking and interrupts. How a fiber changes its state is told in
+ * internal.h; which worker runs it, in worker.c.
  */
 
 #include "sched/fiber.h"
@@ -42,8 +42,7 @@ struct fiber *fiber_create(fiber_fn *fn, void *arg)
 		timer_unreserve();
 		return NULL;
 	}
-	f = (struct fiber *)(void *)(stack + FIBER_STACK_SIZE -
-				     align_up(sizeof(struct fiber), 64));
+	f = (struct fiber *)(void *)(stack + FIBER_STACK_SIZE - align_up(sizeof(struct fiber), 64));
 	*f = (struct fiber){
 		.fn = fn,
 		.arg = arg,
@@ -82,7 +81,7 @@ void *fiber_arg(const struct fiber *f)
 	return f->arg;
 }
 
-__attribute__((noinline)) struct fiber *fiber_current(void)
+OWN_THREAD struct fiber *fiber_current(void)
 {
 	struct worker *w = t_sched.worker;
 
@@ -158,14 +157,13 @@ void fiber_unpark(struct fiber *f)
 	u32 new;
 
 	/*
-	 * Even a permit that is already set is set again, by an atomic operation: what the caller wrote before must
-	 * be seen by the fiber when it takes the permit.
+	 * Even a permit that is already set is set again, by an atomic operation: what the caller
+	 * wrote before must be seen by the fiber when it takes the permit.
 	 */
 	do {
 		new = (state & FIBER_STATE) == FIBER_PARKED ? FIBER_READY : state | FIBER_PERMIT;
-	} while (!atomic_compare_exchange_weak_explicit(&f->state, &state, new,
-							memory_order_acq_rel,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&f->state, &state, new, memory_order_acq_rel, memory_order_relaxed));
 	if (new == FIBER_READY)
 		sched_enqueue(f);
 }

@@ -3,9 +3,10 @@
 /*
  * Fibers: the kernel-side threads of control of tasks, run by a few worker threads.
  *
- * A fiber is transient: it lives outside the arena, and an arena object that points to one declares that field
- * transient. To block is to park. Parking uses a permit, as LockSupport does: fiber_unpark sets it (once), fiber_park
- * consumes it, waiting if it is not set; spurious returns are allowed, so every wait is a loop around its condition:
+ * A fiber is transient: it lives outside the arena, and an arena object that points to one declares
+ *that field transient. To block is to park. Parking uses a permit, as LockSupport does:
+ *fiber_unpark sets it (once), fiber_park consumes it, waiting if it is not set; spurious returns
+ *are allowed, so every wait is a loop around its condition:
  *
  *	struct waiter w;
  *	waiter_init_fiber(&w, fiber_current());
@@ -26,8 +27,9 @@ struct fiber;
 typedef void fiber_fn(void *arg);
 
 /*
- * Create a fiber that will run fn(arg) on a stack of its own (64 KiB and a guard page) once started. It ends when fn
- * returns; its memory is then reused. Null when memory is short. Call from anywhere.
+ * Create a fiber that will run fn(arg) on a stack of its own (64 KiB and a guard page) once
+ * started. It ends when fn returns; its memory is then reused. Null when memory is short. Call from
+ * anywhere.
  */
 [[nodiscard]] struct fiber *fiber_create(fiber_fn *fn, void *arg);
 /* Make a new fiber runnable. */
@@ -42,7 +44,8 @@ void *fiber_arg(const struct fiber *f);
  * Returns 0 (perhaps spuriously) or -ETIMEDOUT.
  */
 int fiber_park(s64 deadline);
-/* As fiber_park, but also returns -EINTR, at once or when it happens, while an interrupt is pending on the fiber. */
+/* As fiber_park, but also returns -EINTR, at once or when it happens, while an interrupt is pending
+ * on the fiber. */
 int fiber_park_interruptible(s64 deadline);
 /* As fiber_park, but returns -EINTR only while a kill is pending. */
 int fiber_park_killable(s64 deadline);
@@ -50,8 +53,9 @@ int fiber_park_killable(s64 deadline);
 void fiber_unpark(struct fiber *f);
 
 /*
- * The interrupt and kill flags of a fiber, set by others (signals, stops) and cleared by its owner when it looks for
- * what happened. Setting one also unparks. A kill implies an interrupt. Any thread; short locks may be held.
+ * The interrupt and kill flags of a fiber, set by others (signals, stops) and cleared by its owner
+ * when it looks for what happened. Setting one also unparks. A kill implies an interrupt. Any
+ * thread; short locks may be held.
  */
 void fiber_interrupt(struct fiber *f);
 void fiber_kill(struct fiber *f);
@@ -61,8 +65,8 @@ void fiber_clear_interrupt(struct fiber *f);
 
 /* Let other ready fibers run, then go on. */
 void fiber_yield(void);
-/* True if other fibers are ready to run on this worker, timers are due or the poller wants attention: a fiber that
- * spins in the platform calls this every 20 µs and yields. */
+/* True if other fibers are ready to run on this worker, timers are due or the poller wants
+ * attention: a fiber that spins in the platform calls this every 20 µs and yields. */
 bool sched_should_yield(void);
 
 /* CPU time that this fiber has used on its workers, ns. */

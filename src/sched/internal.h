@@ -19,20 +19,26 @@ struct held_locks {
 	const struct lock_class *class[16];
 };
 #else
-struct held_locks {};
+struct held_locks {
+};
 #endif
+
+/* The validator's view of a sleeping lock; nothing in release builds. */
+void held_push_mutex(const struct lock_class *class);
+void held_pop_mutex(const struct lock_class *class);
 
 /* ---- fibers (fiber.c, stack.c) ---- */
 
 /*
- * The life of a fiber. Only NEW, READY, RUNNING and PARKED can be seen by others; each change is one atomic operation.
+ * The life of a fiber. Only NEW, READY, RUNNING and PARKED can be seen by others; each change is
+ *one atomic operation.
  *
  *	NEW --start--> READY --a worker takes it--> RUNNING --parks--> PARKED --unpark--> READY
  *	                 ^------------yields-----------|
  *
- * The change RUNNING -> PARKED is made on the worker's own stack once the fiber's registers are saved: before that,
- * an unpark only sets FIBER_PERMIT, and the worker, who finds it, lets the fiber go on. So a fiber that others can make
- * READY is always entirely switched out.
+ * The change RUNNING -> PARKED is made on the worker's own stack once the fiber's registers are
+ *saved: before that, an unpark only sets FIBER_PERMIT, and the worker, who finds it, lets the fiber
+ *go on. So a fiber that others can make READY is always entirely switched out.
  */
 enum {
 	FIBER_NEW,
@@ -44,8 +50,8 @@ enum {
 };
 
 enum { /* struct fiber.flags */
-	FIBER_INTERRUPT = 1,
-	FIBER_KILL = 2,
+       FIBER_INTERRUPT = 1,
+       FIBER_KILL = 2,
 };
 
 enum switch_reason { SWITCH_PARK, SWITCH_YIELD, SWITCH_EXIT };
@@ -100,7 +106,13 @@ struct worker {
 	void *tsan_fiber;
 };
 
-/* Each host thread's own state. Only functions that never switch fibers touch it. */
+/*
+ * Each host thread's own state. A fiber may go on on another thread after a switch, but compilers
+ * believe that the address of a thread-local variable never changes within a function. So only
+ * functions that do not switch touch it, and they are never inlined into one that may.
+ */
+#define OWN_THREAD __attribute__((noinline))
+
 struct sched_thread {
 	struct worker *worker; /* null: not a worker */
 	u32 spin_depth; /* short locks held */
@@ -133,7 +145,8 @@ static inline u64 sched_tsc(void)
 
 [[nodiscard]] int poller_init(void);
 void poller_fini(void);
-/* Wait for host events (block: until one comes, a timer is due or the doorbell rings) and call the ready functions. */
+/* Wait for host events (block: until one comes, a timer is due or the doorbell rings) and call the
+ * ready functions. */
 void poller_poll(bool block);
 void poller_ring(void);
 
@@ -144,7 +157,8 @@ void poller_ring(void);
 void timer_unreserve(void);
 /* Arm the timer of a fiber; cannot fail. */
 void timer_arm_reserved(struct timer *t, s64 deadline);
-/* The poller goes to sleep until the returned deadline: an earlier timer armed from now on rings the doorbell. */
+/* The poller goes to sleep until the returned deadline: an earlier timer armed from now on rings
+ * the doorbell. */
 s64 timers_sleep(void);
 void timers_awake(void);
 /* Call what is due. Only the holder of the poller token. */

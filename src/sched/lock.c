@@ -1,8 +1,8 @@
 /*
- * Short and sleeping locks, and the order validator of debug builds.
+ * Short locks, and the order validator of debug builds.
  *
- * A short lock is the three-state futex mutex of Drepper, "Futexes Are Tricky", with a short spin before: a preempted
- * holder must not make a whole CPU spin. Sleeping locks queue fibers and are handed over to the first of them.
+ * A short lock is the three-state futex mutex of Drepper, "Futexes Are Tricky", with a short spin
+ * before: a preempted holder must not make a whole CPU spin.
  */
 
 #include "sched/lock.h"
@@ -23,13 +23,15 @@ enum {
 };
 
 /*
- * An epoll that watches an epoll has its ready list locked under the wait queue of the other, and so on down the graph,
- * which has no cycle. So these two classes share a rank.
+ * An epoll that watches an epoll has its ready list locked under the wait queue of the other, and
+ * so on down the graph, which has no cycle. So these two classes share a rank.
  */
 #define RANK_OF(name) (RANK_##name == RANK_lc_ready_waitq ? RANK_lc_ready : RANK_##name)
 
 #define X(name_, nestable_) \
-	const struct lock_class name_ = {.name = #name_, .rank = RANK_OF(name_), .nestable = nestable_};
+	const struct lock_class name_ = { .name = #name_, \
+					  .rank = RANK_OF(name_), \
+					  .nestable = nestable_ };
 LOCK_ORDER(X)
 #undef X
 
@@ -87,9 +89,9 @@ static void held_push_spin(const struct lock_class *class)
 {
 	struct held_locks *mutexes = held_mutexes();
 
-	if (mutexes->count && mutexes->class[mutexes->count - 1]->rank > class->rank)
+	if (mutexes->count && mutexes->class[mutexes->count - 1] -> rank > class -> rank)
 		panic("lock order: %s taken while %s is held", class->name,
-		      mutexes->class[mutexes->count - 1]->name);
+		      mutexes->class[mutexes->count - 1] -> name);
 	held_push(&t_sched.spins, class);
 }
 
@@ -98,13 +100,13 @@ static void held_pop_spin(const struct lock_class *class)
 	held_pop(&t_sched.spins, class);
 }
 
-static void held_push_mutex(const struct lock_class *class)
+void held_push_mutex(const struct lock_class *class)
 {
 	assert_no_spin();
 	held_push(held_mutexes(), class);
 }
 
-static void held_pop_mutex(const struct lock_class *class)
+void held_pop_mutex(const struct lock_class *class)
 {
 	held_pop(held_mutexes(), class);
 }
@@ -121,7 +123,7 @@ void assert_no_spin(void)
 {
 	if (t_sched.spins.count)
 		panic("%s is held where no short lock may be",
-		      t_sched.spins.class[t_sched.spins.count - 1]->name);
+		      t_sched.spins.class[t_sched.spins.count - 1] -> name);
 }
 
 #else
@@ -134,11 +136,11 @@ static void held_pop_spin(const struct lock_class *class)
 {
 }
 
-static void held_push_mutex(const struct lock_class *class)
+void held_push_mutex(const struct lock_class *class)
 {
 }
 
-static void held_pop_mutex(const struct lock_class *class)
+void held_pop_mutex(const struct lock_class *class)
 {
 }
 
@@ -152,7 +154,7 @@ void assert_no_spin(void)
 
 #endif
 
-bool spin_none_held(void)
+OWN_THREAD bool spin_none_held(void)
 {
 	return t_sched.spin_depth == 0;
 }
@@ -180,7 +182,7 @@ static __attribute__((noinline)) void spin_lock_slow(struct spin *l)
 		host_futex_wait(&l->word, 2, NO_DEADLINE);
 }
 
-void spin_lock(struct spin *l, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
+OWN_THREAD void spin_lock(struct spin *l, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
 {
 	u32 expected = 0;
 
@@ -191,7 +193,8 @@ void spin_lock(struct spin *l, const struct lock_class *class) NO_THREAD_SAFETY_
 		spin_lock_slow(l);
 }
 
-void spin_unlock(struct spin *l, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
+OWN_THREAD void spin_unlock(struct spin *l, const struct lock_class *class)
+	NO_THREAD_SAFETY_ANALYSIS
 {
 	struct sched_thread *t = &t_sched;
 
@@ -206,131 +209,18 @@ void spin_unlock(struct spin *l, const struct lock_class *class) NO_THREAD_SAFET
 	}
 }
 
-void spin_lock_two(struct spin *a, struct spin *b,
-		   const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
+void spin_lock_two(struct spin *a, struct spin *b, const struct lock_class *class)
+	NO_THREAD_SAFETY_ANALYSIS
 {
 	spin_lock(min(a, b), class);
 	if (a != b)
 		spin_lock(max(a, b), class);
 }
 
-void spin_unlock_two(struct spin *a, struct spin *b,
-		     const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
+void spin_unlock_two(struct spin *a, struct spin *b, const struct lock_class *class)
+	NO_THREAD_SAFETY_ANALYSIS
 {
 	spin_unlock(a, class);
 	if (a != b)
 		spin_unlock(b, class);
-}
-
-/* ---- sleeping locks ---- */
-
-struct mutex_waiter {
-	struct list link; /* [lc_mutex] */
-	struct fiber *fiber; /* [I] */
-	bool granted; /* [lc_mutex] */
-};
-
-/* The owner when no fiber runs: boot and tests lock too, but must never have to wait. */
-#define MUTEX_OWNER_NONE ((struct fiber *)1) // NOLINT(performance-no-int-to-ptr)
-
-void mutex_init(struct mutex *m)
-{
-	*m = (struct mutex){};
-	list_init(&m->waiters);
-}
-
-/* A zeroed mutex is a valid one. */
-static bool mutex_has_waiters(const struct mutex *m)
-{
-	return m->waiters.next && !list_empty(&m->waiters);
-}
-
-static bool mutex_lock_common(struct mutex *m, struct mutex_waiter *w)
-{
-	struct fiber *self = fiber_current();
-	bool taken;
-
-	spin_lock(&m->lock, &lc_mutex);
-	taken = !m->owner;
-	if (taken) {
-		m->owner = self ? self : MUTEX_OWNER_NONE;
-	} else if (w) {
-		BUG_ON(m->owner == self);
-		if (!m->waiters.next)
-			list_init(&m->waiters);
-		w->fiber = self;
-		w->granted = false;
-		list_add_tail(&m->waiters, &w->link);
-	}
-	spin_unlock(&m->lock, &lc_mutex);
-	return taken;
-}
-
-static bool mutex_granted(struct mutex *m, const struct mutex_waiter *w)
-{
-	bool granted;
-
-	spin_lock(&m->lock, &lc_mutex);
-	granted = w->granted;
-	spin_unlock(&m->lock, &lc_mutex);
-	return granted;
-}
-
-void mutex_lock(struct mutex *m, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
-{
-	struct mutex_waiter w;
-
-	held_push_mutex(class);
-	if (likely(mutex_lock_common(m, &w)))
-		return;
-	if (!w.fiber)
-		panic("%s is contended outside any fiber", class->name);
-	do
-		fiber_park(NO_DEADLINE);
-	while (!mutex_granted(m, &w));
-	/* The parks may have used up a permit that was meant for the caller's own wait. */
-	fiber_unpark(w.fiber);
-}
-
-bool mutex_trylock(struct mutex *m, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
-{
-	if (!mutex_lock_common(m, NULL))
-		return false;
-	held_push_mutex(class);
-	return true;
-}
-
-void mutex_unlock(struct mutex *m, const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
-{
-	held_pop_mutex(class);
-	spin_lock(&m->lock, &lc_mutex);
-	DEBUG_BUG_ON(!m->owner);
-	if (mutex_has_waiters(m)) {
-		struct mutex_waiter *w = list_first(&m->waiters, struct mutex_waiter, link);
-
-		list_del(&w->link);
-		m->owner = w->fiber;
-		w->granted = true;
-		/* Under the lock: w's fiber cannot see the grant, and end, before this is done with it. */
-		fiber_unpark(w->fiber);
-	} else {
-		m->owner = NULL;
-	}
-	spin_unlock(&m->lock, &lc_mutex);
-}
-
-void mutex_lock_two(struct mutex *a, struct mutex *b,
-		    const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
-{
-	mutex_lock(min(a, b), class);
-	if (a != b)
-		mutex_lock(max(a, b), class);
-}
-
-void mutex_unlock_two(struct mutex *a, struct mutex *b,
-		      const struct lock_class *class) NO_THREAD_SAFETY_ANALYSIS
-{
-	mutex_unlock(a, class);
-	if (a != b)
-		mutex_unlock(b, class);
 }

@@ -3,11 +3,12 @@
 /*
  * Locks, their classes and their order.
  *
- * A *short lock* (struct spin) protects a few instructions: the holder never parks and never calls the host. A
- * *sleeping lock* (struct mutex) may be held while its fiber parks; only fibers take it. Every lock belongs to a
- * class, a global capability of clang's thread-safety analysis; the order of classes is written down once, in
- * sched/lock_order.h, and checked at run time in debug builds (per worker for short locks, per fiber for sleeping
- * ones). Two locks of one class are taken only through a *_lock_two function.
+ * A *short lock* (struct spin) protects a few instructions: the holder never parks and never calls
+ * the host. A *sleeping lock* (struct mutex) may be held while its fiber parks; only fibers take
+ * it. Every lock belongs to a class, a global capability of clang's thread-safety analysis; the
+ * order of classes is written down once, in sched/lock_order.h, and checked at run time in debug
+ * builds (per worker for short locks, per fiber for sleeping ones). Two locks of one class are
+ * taken only through a *_lock_two function.
  */
 
 #include "base/list.h"
@@ -19,7 +20,8 @@ struct fiber;
 struct CAPABILITY("lock") lock_class {
 	const char *name;
 	u16 rank; /* order: a lock may be taken only if its rank is above all held ranks */
-	bool nestable; /* two locks of the class may be held (by address through *_lock_two, or in a fixed order) */
+	bool nestable; /* two locks of the class may be held (by address through *_lock_two, or in a
+			  fixed order) */
 };
 
 struct spin {
@@ -42,14 +44,18 @@ void spin_unlock_two(struct spin *a, struct spin *b, const struct lock_class *cl
 void mutex_init(struct mutex *m);
 /* Waits uninterruptibly; parks. Fibers only. Fair enough: handed to the first waiter. */
 void mutex_lock(struct mutex *m, const struct lock_class *class) ACQUIRE(class);
-[[nodiscard]] bool mutex_trylock(struct mutex *m, const struct lock_class *class) TRY_ACQUIRE(true, class);
+[[nodiscard]] bool mutex_trylock(struct mutex *m, const struct lock_class *class)
+	TRY_ACQUIRE(true, class);
 void mutex_unlock(struct mutex *m, const struct lock_class *class) RELEASE(class);
-void mutex_lock_two(struct mutex *a, struct mutex *b, const struct lock_class *class) ACQUIRE(class);
-void mutex_unlock_two(struct mutex *a, struct mutex *b, const struct lock_class *class) RELEASE(class);
+void mutex_lock_two(struct mutex *a, struct mutex *b, const struct lock_class *class)
+	ACQUIRE(class);
+void mutex_unlock_two(struct mutex *a, struct mutex *b, const struct lock_class *class)
+	RELEASE(class);
 
 /* Debug builds: panic unless the current fiber (or worker) holds a lock of the class. */
 void assert_held(const struct lock_class *class) ASSERT_CAPABILITY(class);
 /* Debug builds: panic if any short lock is held by this worker (before a park or a host call). */
 void assert_no_spin(void);
-/* True if this thread holds no short lock. In all builds: for work that is put off while one is held. */
+/* True if this thread holds no short lock. In all builds: for work that is put off while one is
+ * held. */
 bool spin_none_held(void);

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * The lock order of the whole kernel, outermost first: X(name, nestable). The position in this list is the rank.
- * Sleeping locks come first, then the task set, then short locks. A holder of a short lock never parks, never calls
- * the host, never touches guest memory.
+ * The lock order of the whole kernel, outermost first: X(name, nestable). The position in this list
+ * is the rank. Sleeping locks come first, then the task set, then short locks. A holder of a short
+ * lock never parks, never calls the host, never touches guest memory.
  */
 #define LOCK_ORDER(X) \
 	/* sleeping locks */ \
@@ -23,7 +23,8 @@
 	X(lc_tty, false) \
 	X(lc_group_timers, false) \
 	/* short locks */ \
-	X(lc_tasks, false) /* the task set: parents, children, groups, sessions, pids, waits, stops */ \
+	X(lc_tasks, \
+	  false) /* the task set: parents, children, groups, sessions, pids, waits, stops */ \
 	X(lc_pidns, false) \
 	X(lc_sighand, true) \
 	X(lc_task, true) \

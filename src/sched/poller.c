@@ -1,9 +1,9 @@
 /*
  * The poller: epoll, the sources that it watches, and the doorbell by which others end its sleep.
  *
- * epoll's user data is a key (slot and generation) in a table of sources, not an address: an event that was fetched
- * before its source was removed finds no source. The source whose function is being called is known, so that removal
- * can wait for it.
+ * epoll's user data is a key (slot and generation) in a table of sources, not an address: an event
+ * that was fetched before its source was removed finds no source. The source whose function is
+ * being called is known, so that removal can wait for it.
  */
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static struct {
 	u32 free GUARDED_BY(lc_poller); /* 1 + slot */
 	struct poll_source *running GUARDED_BY(lc_poller);
 	struct worker *runner GUARDED_BY(lc_poller); /* who runs it */
-} p = {.epfd = -1, .doorbell = -1};
+} p = { .epfd = -1, .doorbell = -1 };
 
 static u64 poll_key(u32 slot, u32 generation)
 {
@@ -115,7 +115,7 @@ static void poll_slot_release(struct poll_source *s) REQUIRES(lc_poller)
 
 int poller_add(struct poll_source *s, u32 events)
 {
-	struct epoll_event ev = {.events = events};
+	struct epoll_event ev = { .events = events };
 	int ret;
 
 	ret = poll_slot_take(s);
@@ -133,7 +133,7 @@ int poller_add(struct poll_source *s, u32 events)
 
 int poller_modify(struct poll_source *s, u32 events)
 {
-	struct epoll_event ev = {.events = events, .data.u64 = s->key};
+	struct epoll_event ev = { .events = events, .data.u64 = s->key };
 
 	return host_epoll_ctl(p.epfd, EPOLL_CTL_MOD, s->fd, &ev);
 }
@@ -229,15 +229,14 @@ void poller_ring(void)
 
 int poller_init(void)
 {
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = KEY_DOORBELL};
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = KEY_DOORBELL };
 	int ret;
 
 	p.epfd = host_epoll_create();
 	if (p.epfd < 0)
 		return p.epfd;
 	p.doorbell = host_eventfd(0, O_NONBLOCK);
-	ret = p.doorbell < 0 ? p.doorbell :
-			       host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, p.doorbell, &ev);
+	ret = p.doorbell < 0 ? p.doorbell : host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, p.doorbell, &ev);
 	if (ret)
 		poller_fini();
 	return ret;

@@ -1,10 +1,12 @@
 /*
- * The pool: at most POOL_THREADS threads for host calls that may block for long. Threads are made when a job finds none
- * idle, and end after POOL_IDLE_NS without work. The job lies on the stack of its parked fiber.
+ * The pool: at most POOL_THREADS threads for host calls that may block for long. Threads are made
+ * when a job finds none idle, and end after POOL_IDLE_NS without work. The job lies on the stack of
+ * its parked fiber.
  *
- * A fiber that is killed meanwhile interrupts its thread's host call by a signal whose handler does nothing. One signal
- * may come just before the call that it should interrupt, so it is repeated. A thread lets no signal meant for one job
- * reach the next. The signal is a standard one: real-time signals can be exhausted by others of the same user.
+ * A fiber that is killed meanwhile interrupts its thread's host call by a signal whose handler does
+ * nothing. One signal may come just before the call that it should interrupt, so it is repeated. A
+ * thread lets no signal meant for one job reach the next. The signal is a standard one: real-time
+ * signals can be exhausted by others of the same user.
  */
 
 #include <errno.h>
@@ -51,8 +53,8 @@ static struct {
 	bool stop GUARDED_BY(lc_pool);
 } g;
 
-__attribute__((no_sanitize("thread", "address", "undefined"))) static void
-pool_signal_handler(int sig, siginfo_t *info, void *context)
+__attribute__((no_sanitize("thread", "address", "undefined"))) static void pool_signal_handler(
+	int sig, siginfo_t *info, void *context)
 {
 }
 
@@ -118,7 +120,7 @@ static void pool_run_job(struct pool_thread *self, struct pool_job *job)
 
 static void *pool_thread_main(void *arg)
 {
-	struct pool_thread self = {.tid = host_gettid()};
+	struct pool_thread self = { .tid = host_gettid() };
 	u64 wanted = 1UL << (POOL_SIGNAL - 1) | 1UL << (SIGSEGV - 1) | 1UL << (SIGBUS - 1) |
 		     1UL << (SIGFPE - 1) | 1UL << (SIGILL - 1) | 1UL << (SIGTRAP - 1) |
 		     1UL << (SIGABRT - 1);
@@ -216,7 +218,7 @@ static void pool_interrupt(struct pool_job *job)
 
 long pool_call(long (*fn)(void *), void *arg)
 {
-	struct pool_job job = {.fn = fn, .arg = arg, .fiber = fiber_current()};
+	struct pool_job job = { .fn = fn, .arg = arg, .fiber = fiber_current() };
 	s64 repeat = POOL_REPEAT_NS;
 
 	if (!job.fiber)

@@ -10,8 +10,9 @@ struct poll_source;
 /* Called once, before any other function of sched; workers: how many threads run fibers (1..16). */
 [[nodiscard]] int sched_init(unsigned int workers);
 /*
- * Start the worker threads; the calling thread becomes worker 0 and runs fibers until sched_stop. Returns 0. In tests:
- * sched_run_fiber(fn, arg) is the whole life: init, run one root fiber to its end, stop, fini.
+ * Start the worker threads; the calling thread becomes worker 0 and runs fibers until sched_stop.
+ * Returns 0. In tests: sched_run_fiber(fn, arg) is the whole life: init, run one root fiber to its
+ * end, stop, fini.
  */
 int sched_run(void);
 /* Make sched_run return on all workers, soon. Any thread or fiber. */
@@ -22,14 +23,16 @@ unsigned int sched_worker_count(void);
 /* Index of the worker that runs the caller, -1 elsewhere. May change at any park. */
 int sched_worker_index(void);
 /*
- * The calling fiber is about to make a host call that may take over 20 µs without the pool: if fibers or events would
- * have to wait for this worker meanwhile, let another take over. Does not park.
+ * The calling fiber is about to make a host call that may take over 20 µs without the pool: if
+ * fibers or events would have to wait for this worker meanwhile, let another take over. Does not
+ * park.
  */
 void sched_expect_delay(void);
 
 /*
- * The poller: host descriptors watched by epoll. A source lives outside the arena. Its function is called by the
- * worker that holds the poller token, outside any fiber; it must not park or block, and normally unparks fibers.
+ * The poller: host descriptors watched by epoll. A source lives outside the arena. Its function is
+ * called by the worker that holds the poller token, outside any fiber; it must not park or block,
+ * and normally unparks fibers.
  */
 struct poll_source {
 	int fd;
@@ -37,17 +40,18 @@ struct poll_source {
 	u64 key; /* the poller's own */
 };
 
-/* Watch s->fd for events (EPOLLIN, EPOLLOUT, EPOLLET, ...). s stays the caller's and must outlive the watch. */
+/* Watch s->fd for events (EPOLLIN, EPOLLOUT, EPOLLET, ...). s stays the caller's and must outlive
+ * the watch. */
 [[nodiscard]] int poller_add(struct poll_source *s, u32 events);
 [[nodiscard]] int poller_modify(struct poll_source *s, u32 events);
-/* Stop watching; after it returns, s->ready is not running and will not be called. Not from a ready function
- * of another source. A fiber may call it (it does not park for long). */
+/* Stop watching; after it returns, s->ready is not running and will not be called. Not from a ready
+ * function of another source. A fiber may call it (it does not park for long). */
 void poller_remove(struct poll_source *s);
 
 /*
- * Run fn(arg) on a thread of the blocking pool and park until it is done. For host calls that may block for long
- * (disk, process_vm_*). Killable: when the fiber is killed meanwhile, the thread gets a host signal so that its call
- * returns -EINTR; the function still completes before this returns. Returns fn's value. If the caller is not a fiber,
- * runs fn in place.
+ * Run fn(arg) on a thread of the blocking pool and park until it is done. For host calls that may
+ * block for long (disk, process_vm_*). Killable: when the fiber is killed meanwhile, the thread
+ * gets a host signal so that its call returns -EINTR; the function still completes before this
+ * returns. Returns fn's value. If the caller is not a fiber, runs fn in place.
  */
 long pool_call(long (*fn)(void *), void *arg);

@@ -1,7 +1,8 @@
 /*
- * Stacks of fibers. Each is a mapping of its own with a guard page at the low end. The guard is a guard region where
- * the host has them (Linux 6.13), so that stacks side by side stay one mapping of the host; else a PROT_NONE page.
- * Ended fibers leave some stacks for the next, which are warm; the rest go back.
+ * Stacks of fibers. Each is a mapping of its own with a guard page at the low end. The guard is a
+ * guard region where the host has them (Linux 6.13), so that stacks side by side stay one mapping
+ * of the host; else a PROT_NONE page. Ended fibers leave some stacks for the next, which are warm;
+ * the rest go back.
  */
 
 #include <sys/mman.h>
@@ -25,6 +26,8 @@ static char *stack_map(void)
 
 	if (host_is_err(p))
 		return NULL;
+	host_madvise(p, FIBER_STACK_SIZE,
+		     MADV_NOHUGEPAGE); /* for many side by side; may be unsupported */
 	if (host_madvise(p, PAGE_SIZE, GUARD_INSTALL) && host_mprotect(p, PAGE_SIZE, PROT_NONE)) {
 		host_munmap(p, FIBER_STACK_SIZE);
 		return NULL;

@@ -1,10 +1,10 @@
 /*
- * One-shot timers in a binary heap (an array outside the arena). They are run by the holder of the poller token, one at
- * a time. The timer whose function is being called is remembered here and not in the timer, so that the function may
- * free it.
+ * One-shot timers in a binary heap (an array outside the arena). They are run by the holder of the
+ * poller token, one at a time. The timer whose function is being called is remembered here and not
+ * in the timer, so that the function may free it.
  *
- * Arming must not allocate under a short lock, and a fiber that parks with a deadline must not fail: so the array grows
- * outside the lock, and each fiber reserves a place when it is created.
+ * Arming must not allocate under a short lock, and a fiber that parks with a deadline must not
+ * fail: so the array grows outside the lock, and each fiber reserves a place when it is created.
  */
 
 #include "sched/timer.h"
@@ -34,7 +34,7 @@ static struct {
 	u32 capacity GUARDED_BY(lc_timer); /* >= reserved + count_plain */
 	u32 reserved GUARDED_BY(lc_timer);
 	struct timer *running GUARDED_BY(lc_timer);
-} g = {.sleep_until = NEVER_SLEEPS};
+} g = { .sleep_until = NEVER_SLEEPS };
 
 s64 sched_now(void)
 {
@@ -83,7 +83,7 @@ static void heap_place(u32 i, struct timer_entry e) REQUIRES(lc_timer)
 
 static void heap_insert(struct timer *t, s64 expires) REQUIRES(lc_timer)
 {
-	struct timer_entry e = {expires, t};
+	struct timer_entry e = { expires, t };
 
 	t->expires = expires;
 	if (t->slot) {
@@ -131,7 +131,7 @@ static int heap_grow(u32 old_capacity)
 
 void timer_init(struct timer *t, const struct timer_ops *ops)
 {
-	*t = (struct timer){.ops = ops};
+	*t = (struct timer){ .ops = ops };
 }
 
 int timer_reserve(void)

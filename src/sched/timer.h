@@ -8,8 +8,9 @@
 struct timer;
 
 struct timer_ops {
-	/* The timer has expired (and is no longer armed). Runs on a worker outside any fiber, no locks held; must
-	 * not park; may take short locks, re-arm the timer, or free what embeds it. One timer expires at a time. */
+	/* The timer has expired (and is no longer armed). Runs on a worker outside any fiber, no
+	 * locks held; must not park; may take short locks, re-arm the timer, or free what embeds
+	 * it. One timer expires at a time. */
 	void (*expire)(struct timer *t);
 };
 
@@ -22,9 +23,11 @@ struct timer {
 void timer_init(struct timer *t, const struct timer_ops *ops);
 /* Arm or re-arm to expire at deadline (ns of CLOCK_MONOTONIC). -ENOMEM if the heap can't grow. */
 [[nodiscard]] int timer_arm(struct timer *t, s64 deadline);
-/* Disarm. True if it was armed. The callback may still be running elsewhere: see timer_cancel_sync. */
+/* Disarm. True if it was armed. The callback may still be running elsewhere: see timer_cancel_sync.
+ */
 bool timer_cancel(struct timer *t);
-/* Disarm and wait until the callback is not running. Never call from the callback or with a lock that it takes. */
+/* Disarm and wait until the callback is not running. Never call from the callback or with a lock
+ * that it takes. */
 void timer_cancel_sync(struct timer *t);
 /* The host's CLOCK_MONOTONIC, ns. */
 s64 sched_now(void);

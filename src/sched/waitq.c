@@ -1,6 +1,7 @@
 /*
- * Wait queues. Non-exclusive waiters stand before exclusive ones. A waiter stays on its queue when it is woken, until
- * its owner takes it off; so that the next wake-one reaches another, an exclusive waiter that counted goes to the end.
+ * Wait queues. Non-exclusive waiters stand before exclusive ones. A waiter stays on its queue when
+ * it is woken, until its owner takes it off; so that the next wake-one reaches another, an
+ * exclusive waiter that counted goes to the end.
  */
 
 #include "sched/waitq.h"
@@ -32,13 +33,13 @@ static void waitq_unlock(struct waitq *q) RELEASE(lc_waitq) NO_THREAD_SAFETY_ANA
 
 void waiter_init_fiber(struct waiter *w, struct fiber *f)
 {
-	*w = (struct waiter){.fiber = f};
+	*w = (struct waiter){ .fiber = f };
 	list_init(&w->link);
 }
 
 void waiter_init(struct waiter *w, const struct waiter_ops *ops)
 {
-	*w = (struct waiter){.ops = ops};
+	*w = (struct waiter){ .ops = ops };
 	list_init(&w->link);
 }
 
@@ -91,7 +92,7 @@ static void waitq_wake_common(struct waitq *q, u32 events, bool all)
 	struct waiter *w, *next;
 
 	waitq_lock(q);
-	list_for_each_safe (w, next, &q->waiters, link) {
+	list_for_each_safe(w, next, &q->waiters, link) {
 		if (!(w->mask & events) || !waiter_wake(w, events) || !w->exclusive || all)
 			continue;
 		list_del(&w->link);

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Wait queues with event masks (EPOLLIN and the like, or a subsystem's own bits). Queues lie in arena objects. A
- * waiter is on at most one queue. Its ops are called with the queue's lock held: they may only unpark a fiber or take
- * locks ordered after lc_waitq.
+ * Wait queues with event masks (EPOLLIN and the like, or a subsystem's own bits). Queues lie in
+ * arena objects. A waiter is on at most one queue. Its ops are called with the queue's lock held:
+ * they may only unpark a fiber or take locks ordered after lc_waitq.
  */
 
 #include "base/list.h"
@@ -15,7 +15,8 @@ struct fiber;
 struct waiter;
 
 struct waiter_ops {
-	/* An event in w's mask happened. Returns true if the waiter counts as woken (for wake-one). */
+	/* An event in w's mask happened. Returns true if the waiter counts as woken (for wake-one).
+	 */
 	bool (*wake)(struct waiter *w, u32 events);
 };
 
@@ -35,7 +36,8 @@ struct waiter {
 };
 
 void waitq_init(struct waitq *q);
-/* A queue that is woken while another's lock is held: an epoll's own. Its lock is of class lc_ready_waitq. */
+/* A queue that is woken while another's lock is held: an epoll's own. Its lock is of class
+ * lc_ready_waitq. */
 void waitq_init_inner(struct waitq *q);
 /* A waiter that unparks fiber f. */
 void waiter_init_fiber(struct waiter *w, struct fiber *f);
@@ -52,19 +54,19 @@ void waitq_wake_all(struct waitq *q, u32 events);
 bool waitq_active(const struct waitq *q);
 
 /*
- * Wait interruptibly on q for mask until cond is true or deadline passes; evaluates to 0, -EINTR or -ETIMEDOUT.
- * cond is evaluated with the waiter queued and no lock held.
+ * Wait interruptibly on q for mask until cond is true or deadline passes; evaluates to 0, -EINTR or
+ * -ETIMEDOUT. cond is evaluated with the waiter queued and no lock held.
  */
-#define waitq_wait(q, mask_, deadline, cond)                                 \
-	({                                                                   \
-		struct waiter w_;                                            \
-		int ret_ = 0;                                                \
-		waiter_init_fiber(&w_, fiber_current());                     \
-		waitq_add((q), &w_, (mask_));                                \
-		while (!(cond) && ret_ == 0)                                 \
-			ret_ = fiber_park_interruptible(deadline);           \
-		if (ret_ && (cond))                                          \
-			ret_ = 0;                                            \
-		waitq_remove(&w_);                                           \
-		ret_;                                                        \
+#define waitq_wait(q, mask_, deadline, cond) \
+	({ \
+		struct waiter w_; \
+		int ret_ = 0; \
+		waiter_init_fiber(&w_, fiber_current()); \
+		waitq_add((q), &w_, (mask_)); \
+		while (!(cond) && ret_ == 0) \
+			ret_ = fiber_park_interruptible(deadline); \
+		if (ret_ && (cond)) \
+			ret_ = 0; \
+		waitq_remove(&w_); \
+		ret_; \
 	})

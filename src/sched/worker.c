@@ -1,22 +1,26 @@
 /*
  * Workers: the threads that run fibers.
  *
- * A fiber that becomes ready goes to the `next` slot of the worker that made it so, if that is free, else to the one
- * run queue. A worker takes from its slot first, but not for ever while the queue waits. A worker with nothing to run
- * takes the poller token, if it is free, and sleeps in epoll_wait; else it sleeps on its own futex.
+ * A fiber that becomes ready goes to the `next` slot of the worker that made it so, if that is
+ * free, else to the one run queue. A worker takes from its slot first, but not for ever while the
+ * queue waits. A worker with nothing to run takes the poller token, if it is free, and sleeps in
+ * epoll_wait; else it sleeps on its own futex.
  *
- * Who wakes whom. Sleepers are known under lc_runq (idle_mask, poller_sleeping); who queues a fiber claims one of them
- * there and wakes it once the caller holds no short lock (spin_unlock does that). While a claimed worker is on its way
- * (waking) no other is claimed: it will look at the queue, and claim the next if there is more than it takes itself.
- * Because claiming, queueing and going to sleep are all under the one lock, no wake-up is lost. A fiber in a `next` slot
- * needs none: its worker is awake.
+ * Who wakes whom. Sleepers are known under lc_runq (idle_mask, poller_sleeping); who queues a fiber
+ * claims one of them there and wakes it once the caller holds no short lock (spin_unlock does
+ * that). While a claimed worker is on its way (waking) no other is claimed: it will look at the
+ * queue, and claim the next if there is more than it takes itself. Because claiming, queueing and
+ * going to sleep are all under the one lock, no wake-up is lost. A fiber in a `next` slot needs
+ * none: its worker is awake.
  *
- * The poller token: only its holder calls epoll_wait, the sources' ready functions and timers. It is given up before
- * a fiber is run. A worker that never runs dry polls without waiting every POLL_CYCLES.
+ * The poller token: only its holder calls epoll_wait, the sources' ready functions and timers. It
+ * is given up before a fiber is run. A worker that never runs dry polls without waiting every
+ * POLL_CYCLES.
  */
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -84,7 +88,7 @@ void sched_deliver_wakes(u32 wakes)
 	}
 }
 
-void sched_kick_poller(void)
+OWN_THREAD void sched_kick_poller(void)
 {
 	if (spin_none_held())
 		sched_deliver_wakes(WAKE_POLLER);
@@ -104,7 +108,7 @@ static void sched_push(struct fiber *f, bool wake)
 	spin_unlock(&g.lock, &lc_runq);
 }
 
-void sched_enqueue(struct fiber *f)
+OWN_THREAD void sched_enqueue(struct fiber *f)
 {
 	struct worker *w = t_sched.worker;
 
@@ -166,7 +170,8 @@ static void worker_switch(struct worker *w, struct fiber *f)
 	atomic_fetch_add_explicit(&f->cycles, sched_tsc() - start, memory_order_relaxed);
 }
 
-/* Make f, which has just switched out to park, PARKED. False if there is a permit: it must go on, READY. */
+/* Make f, which has just switched out to park, PARKED. False if there is a permit: it must go on,
+ * READY. */
 static bool worker_finish_park(struct fiber *f)
 {
 	u32 state = FIBER_RUNNING;
@@ -272,9 +277,8 @@ static bool worker_idle(struct worker *w)
 
 static void worker_main(struct worker *w)
 {
-	int ret = host_fault_thread_init();
-
-	BUG_ON(ret);
+	/* Without memory for it, only the report of a stack overflow is lost. */
+	(void)!host_fault_thread_init();
 	w->tsan_fiber = tsan_self();
 	t_sched.worker = w;
 	while (!atomic_load_explicit(&g.stop, memory_order_relaxed)) {
@@ -300,7 +304,7 @@ static void *worker_thread(void *arg)
 
 /* ---- what others see ---- */
 
-bool sched_should_yield(void)
+OWN_THREAD bool sched_should_yield(void)
 {
 	struct worker *w = t_sched.worker;
 
@@ -308,7 +312,7 @@ bool sched_should_yield(void)
 		     atomic_load_explicit(&g.stop, memory_order_relaxed) || worker_poll_due());
 }
 
-void sched_expect_delay(void)
+OWN_THREAD void sched_expect_delay(void)
 {
 	struct worker *w = t_sched.worker;
 	struct fiber *f;
@@ -345,7 +349,7 @@ unsigned int sched_worker_count(void)
 	return g.worker_count;
 }
 
-int sched_worker_index(void)
+OWN_THREAD int sched_worker_index(void)
 {
 	struct worker *w = t_sched.worker;
 
@@ -378,7 +382,7 @@ static void sched_reset(unsigned int workers) NO_THREAD_SAFETY_ANALYSIS
 	g.tsc_base = sched_tsc();
 	g.ns_base = sched_now();
 	for (unsigned int i = 0; i < workers; i++)
-		g.workers[i] = (struct worker){.index = i};
+		g.workers[i] = (struct worker){ .index = i };
 }
 
 int sched_init(unsigned int workers)
@@ -388,6 +392,8 @@ int sched_init(unsigned int workers)
 	if (workers == 0 || workers > SCHED_WORKERS_MAX)
 		return -EINVAL;
 	host_set_check_hook(sched_check_host_call);
+	mallopt(M_ARENA_MAX,
+		1); /* heaps for each thread would be most of a small kernel's memory */
 	sched_reset(workers);
 	ret = host_fault_init();
 	if (!ret)
@@ -423,7 +429,7 @@ int sched_run(void)
 	return 0;
 }
 
-void sched_stop(void)
+OWN_THREAD void sched_stop(void)
 {
 	spin_lock(&g.lock, &lc_runq);
 	g.stop = true;
@@ -458,7 +464,7 @@ static void sched_root_fiber(void *arg)
 
 int sched_run_fiber(unsigned int workers, void (*fn)(void *), void *arg)
 {
-	struct root_fiber root = {fn, arg};
+	struct root_fiber root = { fn, arg };
 	struct fiber *f;
 	int ret;
 

@@ -63,8 +63,8 @@ static int rect_area(const struct shape *s)
 
 DECLARE_OPS(struct shape_ops, square_ops);
 DECLARE_OPS(struct shape_ops, rect_ops);
-DEFINE_OPS(struct shape_ops, square_ops) = {.area = square_area};
-DEFINE_OPS(struct shape_ops, rect_ops) = {.area = rect_area};
+DEFINE_OPS(struct shape_ops, square_ops) = { .area = square_area };
+DEFINE_OPS(struct shape_ops, rect_ops) = { .area = rect_area };
 
 static int setup(void **state)
 {
@@ -121,7 +121,8 @@ static void test_slab_for_each(void **state)
 	}
 	for (int i = 0; i < 50; i++)
 		slab_free(&slab_test_big, b[i]);
-	slab_for_each(&slab_test_big, sum_last, &sum);
+	slab_for_each(&slab_test_big, sum_last, &sum)
+		;
 	assert_int_equal(sum, (50 + 99) * 25);
 	for (int i = 50; i < 100; i++)
 		slab_free(&slab_test_big, b[i]);
@@ -356,7 +357,7 @@ static int world_check(int fd)
 	w = arena_root();
 	if (!arena_contains(w) || strcmp(w->name, "flatland") != 0 || w->big->last != 42)
 		return 2;
-	list_for_each (s, &w->shapes, link) {
+	list_for_each(s, &w->shapes, link) {
 		if (s->ops->area(s) != (i % 2 ? i * 2 : i * i) || s->host_hint)
 			return 3;
 		i++;
@@ -368,7 +369,7 @@ static int world_check(int fd)
 			return 5;
 	}
 	/* It is a working arena. */
-	list_for_each_safe (s, n, &w->shapes, link) {
+	list_for_each_safe(s, n, &w->shapes, link) {
 		list_del(&s->link);
 		slab_free(&slab_test_shape, s);
 	}

@@ -72,7 +72,7 @@ static void member_main(void *arg)
 
 static void group_init(struct group *g)
 {
-	*g = (struct group){.left = 1, .waiter = fiber_current()};
+	*g = (struct group){ .left = 1, .waiter = fiber_current() };
 }
 
 static struct fiber *group_start(struct group *g, void (*fn)(void *), void *arg)
@@ -80,7 +80,7 @@ static struct fiber *group_start(struct group *g, void (*fn)(void *), void *arg)
 	struct member *m = malloc(sizeof(*m));
 	struct fiber *f;
 
-	*m = (struct member){g, fn, arg};
+	*m = (struct member){ g, fn, arg };
 	f = fiber_create(member_main, m);
 	CHECK(f);
 	spin_lock(&g->lock, &lc_ipc);
@@ -256,10 +256,10 @@ static void root_rings(void *arg)
 
 	group_init(&g);
 	for (int r = 0; r < RINGS; r++) {
-		rings[r] = (struct ring){.members = 2 + r * 2, .rounds = 100 * SCALE};
+		rings[r] = (struct ring){ .members = 2 + r * 2, .rounds = 100 * SCALE };
 		waitq_init(&rings[r].q);
 		for (int m = 0; m < rings[r].members; m++) {
-			members[r][m] = (struct ring_member){&rings[r], m};
+			members[r][m] = (struct ring_member){ &rings[r], m };
 			group_start(&g, ring_main, &members[r][m]);
 		}
 	}
@@ -421,7 +421,7 @@ struct counter {
 	bool counts;
 };
 
-static const struct waiter_ops counter_ops = {.wake = count_wake};
+static const struct waiter_ops counter_ops = { .wake = count_wake };
 
 static bool count_wake(struct waiter *w, u32 events)
 {
@@ -526,7 +526,7 @@ static void tick_expire(struct timer *t)
 	}
 }
 
-static const struct timer_ops tick_ops = {.expire = tick_expire};
+static const struct timer_ops tick_ops = { .expire = tick_expire };
 
 static void sleeper(void *arg)
 {
@@ -553,7 +553,7 @@ static void root_timers(void *arg)
 	for (uintptr_t i = 0; i < 300; i++)
 		group_start(&g, sleeper, (void *)i);
 	for (int i = 0; i < N; i++) {
-		k[i] = (struct tick){.f = fiber_current(), .again = i % 3};
+		k[i] = (struct tick){ .f = fiber_current(), .again = i % 3 };
 		timer_init(&k[i].t, &tick_ops);
 		k[i].due = now + rand_r(&seed) % (20 * MS);
 		CHECK(timer_arm(&k[i].t, k[i].due) == 0);
@@ -582,7 +582,7 @@ static void test_timers(void **state)
 /* A timer armed by one worker must shorten the sleep of the poller, another. */
 static void root_timer_kick(void *arg)
 {
-	struct tick far = {.due = 0}, near = {.f = fiber_current()};
+	struct tick far = { .due = 0 }, near = { .f = fiber_current() };
 
 	timer_init(&far.t, &tick_ops);
 	timer_init(&near.t, &tick_ops);
@@ -646,7 +646,7 @@ static char pipe_get(struct pipe_end *e)
 static void pipe_server(void *arg)
 {
 	struct pipe_pair *p = arg;
-	struct pipe_end e = {{p->in[0], pipe_ready, 0}, fiber_current(), 0};
+	struct pipe_end e = { { p->in[0], pipe_ready, 0 }, fiber_current(), 0 };
 
 	CHECK(poller_add(&e.s, EPOLLIN | EPOLLET) == 0);
 	for (int i = 0; i < p->rounds; i++) {
@@ -661,7 +661,7 @@ static void pipe_server(void *arg)
 static void pipe_client(void *arg)
 {
 	struct pipe_pair *p = arg;
-	struct pipe_end e = {{p->out[0], pipe_ready, 0}, fiber_current(), 0};
+	struct pipe_end e = { { p->out[0], pipe_ready, 0 }, fiber_current(), 0 };
 
 	for (int i = 0; i < p->rounds; i++) {
 		char c = (char)i;
@@ -948,20 +948,13 @@ static void test_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_basics),
-		cmocka_unit_test(test_cpu_time),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_rings),
-		cmocka_unit_test(test_locks),
-		cmocka_unit_test(test_lock_two),
-		cmocka_unit_test(test_permit_kept),
-		cmocka_unit_test(test_waitq_order),
-		cmocka_unit_test(test_interrupt),
-		cmocka_unit_test(test_timers),
-		cmocka_unit_test(test_timer_kick),
-		cmocka_unit_test(test_poller),
-		cmocka_unit_test(test_outside),
-		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_basics),	    cmocka_unit_test(test_cpu_time),
+		cmocka_unit_test(test_many),	    cmocka_unit_test(test_rings),
+		cmocka_unit_test(test_locks),	    cmocka_unit_test(test_lock_two),
+		cmocka_unit_test(test_permit_kept), cmocka_unit_test(test_waitq_order),
+		cmocka_unit_test(test_interrupt),   cmocka_unit_test(test_timers),
+		cmocka_unit_test(test_timer_kick),  cmocka_unit_test(test_poller),
+		cmocka_unit_test(test_outside),	    cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_idle),
 #ifdef DONJON_DEBUG
 		cmocka_unit_test(test_validator),

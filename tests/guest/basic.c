@@ -64,7 +64,7 @@ static void test_write(void)
 
 static void test_exit(void)
 {
-	static const int codes[] = {0, 1, 42, 127, 128, 255, 256, 511, -1};
+	static const int codes[] = { 0, 1, 42, 127, 128, 255, 256, 511, -1 };
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
 		pid_t child = tap_fork();
 		if (child == 0)

@@ -164,7 +164,7 @@ static void shares_sighand(void)
 
 static void clears_sighand(void)
 {
-	struct clone_args args = {.flags = CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
+	struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
 	struct sigaction action;
 	signal(SIGUSR1, tap_timed_out);
 	signal(SIGUSR2, SIG_IGN);
@@ -200,16 +200,16 @@ static void clone_parent(void)
 
 static void test_clone3(void)
 {
-	struct clone_args args = {.exit_signal = SIGCHLD};
+	struct clone_args args = { .exit_signal = SIGCHLD };
 	pid_t tid = -1;
 	long pid = clone3(&args, sizeof(args));
 	if (pid == 0)
 		_exit(3);
 	is_exit(tap_wait(pid), 3, "clone3 as fork");
 
-	args = (struct clone_args){.flags = CLONE_PARENT_SETTID,
-				   .parent_tid = (uintptr_t)&tid,
-				   .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .flags = CLONE_PARENT_SETTID,
+				    .parent_tid = (uintptr_t)&tid,
+				    .exit_signal = SIGCHLD };
 	pid = clone3(&args, CLONE_ARGS_SIZE_VER0);
 	if (pid == 0)
 		_exit(4);
@@ -219,7 +219,7 @@ static void test_clone3(void)
 	struct {
 		struct clone_args args;
 		uint64_t more;
-	} big = {.args.exit_signal = SIGCHLD};
+	} big = { .args.exit_signal = SIGCHLD };
 	pid = clone3(&big.args, sizeof(big));
 	if (pid == 0)
 		_exit(5);
@@ -229,23 +229,23 @@ static void test_clone3(void)
 	is_err(clone3(&args, 63), EINVAL, "too small a structure");
 	is_err(clone3(&args, 5000), E2BIG, "a structure larger than a page");
 	is_err(clone3(BAD_PTR, sizeof(args)), EFAULT, "clone3 from a bad address");
-	args = (struct clone_args){.exit_signal = 65};
+	args = (struct clone_args){ .exit_signal = 65 };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "exit signal 65");
-	args = (struct clone_args){.exit_signal = SIGCHLD, .stack = (uintptr_t)stack};
+	args = (struct clone_args){ .exit_signal = SIGCHLD, .stack = (uintptr_t)stack };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "a stack without a size");
-	args = (struct clone_args){.exit_signal = SIGCHLD, .stack_size = 4096};
+	args = (struct clone_args){ .exit_signal = SIGCHLD, .stack_size = 4096 };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "a size without a stack");
-	args = (struct clone_args){.flags = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM,
-				   .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .flags = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM,
+				    .exit_signal = SIGCHLD };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "a thread with an exit signal");
-	args = (struct clone_args){.flags = CLONE_DETACHED, .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .flags = CLONE_DETACHED, .exit_signal = SIGCHLD };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "CLONE_DETACHED");
-	args = (struct clone_args){.flags = 1UL << 50, .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .flags = 1UL << 50, .exit_signal = SIGCHLD };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "an unknown flag");
-	args = (struct clone_args){.flags = CLONE_CLEAR_SIGHAND | CLONE_SIGHAND | CLONE_VM,
-				   .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .flags = CLONE_CLEAR_SIGHAND | CLONE_SIGHAND | CLONE_VM,
+				    .exit_signal = SIGCHLD };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "CLONE_CLEAR_SIGHAND with CLONE_SIGHAND");
-	args = (struct clone_args){.set_tid_size = 1, .exit_signal = SIGCHLD};
+	args = (struct clone_args){ .set_tid_size = 1, .exit_signal = SIGCHLD };
 	is_err(clone3(&args, sizeof(args)), EINVAL, "a set_tid size without an array");
 }
 

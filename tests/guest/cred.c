@@ -87,7 +87,7 @@ static void root_sets_gids(void)
 
 static void root_groups(void)
 {
-	gid_t groups[] = {30, 10, 20}, got[8];
+	gid_t groups[] = { 30, 10, 20 }, got[8];
 	need(setgroups(3, groups) == 0);
 	need(getgroups(0, NULL) == 3);
 	need(getgroups(8, got) == 3);
@@ -202,14 +202,14 @@ int main(void)
 		void (*run)(void);
 		const char *name;
 	} root_tests[] = {
-		{root_sets_uids, "setresuid, seteuid, setreuid"},
-		{root_setuid, "setuid as root is for good"},
-		{root_setreuid, "setreuid sets the saved uid"},
-		{root_sets_gids, "setresgid, setegid, setregid"},
-		{root_groups, "setgroups"},
-		{root_fsuid, "setfsuid"},
-		{root_inherited, "fork keeps all"},
-		{root_file_groups, "supplementary groups"},
+		{ root_sets_uids, "setresuid, seteuid, setreuid" },
+		{ root_setuid, "setuid as root is for good" },
+		{ root_setreuid, "setreuid sets the saved uid" },
+		{ root_sets_gids, "setresgid, setegid, setregid" },
+		{ root_groups, "setgroups" },
+		{ root_fsuid, "setfsuid" },
+		{ root_inherited, "fork keeps all" },
+		{ root_file_groups, "supplementary groups" },
 	};
 	tap_begin();
 	for (size_t i = 0; i < ARRAY_SIZE(root_tests); i++) {

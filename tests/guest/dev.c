@@ -12,8 +12,8 @@ static void test_nodes(void)
 	static const struct {
 		const char *path;
 		unsigned major, minor;
-	} nodes[] = {{"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
-		     {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+	} nodes[] = { { "/dev/null", 1, 3 },   { "/dev/zero", 1, 5 },	 { "/dev/full", 1, 7 },
+		      { "/dev/random", 1, 8 }, { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 } };
 	struct stat st;
 	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
 		is_int(stat(nodes[i].path, &st), 0, "%s exists", nodes[i].path);
@@ -30,7 +30,7 @@ static void test_null(void)
 	is_int(write(fd, &c, 1), 1, "null: write");
 	is_int(write(fd, BAD_PTR, 100), 100, "null: does not look at the bytes");
 	is_int(lseek(fd, 1000, SEEK_SET), 0, "null: lseek");
-	struct pollfd p = {fd, POLLIN | POLLOUT, 0};
+	struct pollfd p = { fd, POLLIN | POLLOUT, 0 };
 	is_int(poll(&p, 1, 0), 1, "null: poll");
 	is_int(p.revents, POLLIN | POLLOUT, "null: is always ready");
 	is_err(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0), ENODEV, "null: mmap");

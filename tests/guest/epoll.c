@@ -12,13 +12,13 @@ static int ep, a[2];
 
 static int add(int epoll, int fd, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.u64 = 0x1234567800000000UL + fd};
+	struct epoll_event event = { .events = events, .data.u64 = 0x1234567800000000UL + fd };
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
 static int modify(int fd, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.u64 = 7};
+	struct epoll_event event = { .events = events, .data.u64 = 7 };
 	return epoll_ctl(ep, EPOLL_CTL_MOD, fd, &event);
 }
 
@@ -154,7 +154,7 @@ static void test_nested(void)
 	is_int(get(&event), 0, "an epoll in an epoll is not ready");
 	put();
 	is_int(get(&event), 1, "now it is");
-	struct pollfd p = {ep, POLLIN, 0};
+	struct pollfd p = { ep, POLLIN, 0 };
 	is_int(poll(&p, 1, -1), 1, "poll of an epoll");
 	take();
 	is_int(poll(&p, 1, 0), 0, "not ready");
@@ -196,7 +196,7 @@ static void on_signal(int signal)
 static void pwait(void)
 {
 	struct epoll_event event;
-	struct timespec zero = {}, bad = {0, -1};
+	struct timespec zero = {}, bad = { 0, -1 };
 	sigset_t set, none;
 	int fd = epoll_create1(0);
 	sigemptyset(&none);
@@ -239,7 +239,7 @@ static void test_eventfd(void)
 	is_int(write(fd, &value, 8), 8, "the next");
 	value = 1;
 	is_err(write(fd, &value, 8), EAGAIN, "no room for one more");
-	struct pollfd p = {fd, POLLIN | POLLOUT, 0};
+	struct pollfd p = { fd, POLLIN | POLLOUT, 0 };
 	is_int(poll(&p, 1, 0), 1, "poll");
 	is_int(p.revents, POLLIN, "readable, not writable");
 	close(fd);

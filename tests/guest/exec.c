@@ -14,7 +14,7 @@ static char *dir;
 
 static void exec_mode(const char *mode, const char *arg)
 {
-	char *argv[] = {"exec", (char *)mode, (char *)arg, NULL};
+	char *argv[] = { "exec", (char *)mode, (char *)arg, NULL };
 	execv(SELF, argv);
 	_exit(98);
 }
@@ -54,8 +54,8 @@ static void copy_self(const char *path)
 
 static void test_arguments(void)
 {
-	char *argv[] = {"zero", "args", "", "two words", "\xff\n", NULL};
-	char *envp[] = {"A=1", "EMPTY=", "NOEQUALS", NULL};
+	char *argv[] = { "zero", "args", "", "two words", "\xff\n", NULL };
+	char *envp[] = { "A=1", "EMPTY=", "NOEQUALS", NULL };
 	pid_t child = tap_fork();
 	if (child == 0) {
 		execve(SELF, argv, envp);
@@ -97,7 +97,7 @@ static void mode_args(int argc, char **argv, char **envp)
 static void no_such(void)
 {
 	char path[128];
-	char *argv[] = {"x", NULL};
+	char *argv[] = { "x", NULL };
 	static char big[131073];
 	snprintf(path, sizeof(path), "%s/missing", dir);
 	need_err(execv(path, argv), ENOENT);
@@ -148,7 +148,7 @@ static void too_much(void)
 static void busy(void)
 {
 	char path[128];
-	char *argv[] = {"exec", "exit", "9", NULL};
+	char *argv[] = { "exec", "exit", "9", NULL };
 	snprintf(path, sizeof(path), "%s/copy", dir);
 	int fd = open(path, O_WRONLY);
 	need(fd >= 0);
@@ -159,7 +159,7 @@ static void busy(void)
 
 static void test_scripts(void)
 {
-	char *argv[] = {"ignored", "tail", NULL};
+	char *argv[] = { "ignored", "tail", NULL };
 	pid_t child;
 	const char *path = make_file("script", "#! " SELF "  script one arg \nrest\n", 0700);
 	child = tap_fork();
@@ -200,7 +200,7 @@ static int mode_script(int argc, char **argv)
 
 static void execveat_empty(void)
 {
-	char *argv[] = {"exec", "exit", "14", NULL};
+	char *argv[] = { "exec", "exit", "14", NULL };
 	int fd = open(SELF, O_RDONLY | O_CLOEXEC);
 	need(fd >= 0);
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
@@ -208,7 +208,7 @@ static void execveat_empty(void)
 
 static void execveat_path(void)
 {
-	char *argv[] = {"exec", "exit", "15", NULL};
+	char *argv[] = { "exec", "exit", "15", NULL };
 	int fd = open(dir, O_RDONLY | O_DIRECTORY);
 	need(fd >= 0);
 	execveat(fd, "copy", argv, environ, 0);
@@ -216,7 +216,7 @@ static void execveat_path(void)
 
 static void exec_opath(void)
 {
-	char *argv[] = {"exec", "exit", "16", NULL};
+	char *argv[] = { "exec", "exit", "16", NULL };
 	int fd = open(SELF, O_PATH);
 	need(fd >= 0);
 	fexecve(fd, argv, environ);
@@ -252,7 +252,7 @@ static void handler(int signal)
 static void signals(void)
 {
 	sigset_t set;
-	stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
+	stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
 	signal(SIGUSR1, handler);
 	signal(SIGUSR2, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
@@ -263,7 +263,7 @@ static void signals(void)
 	sigaddset(&set, SIGRTMIN + 3);
 	need(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
 	raise(SIGUSR1);
-	sigqueue(getpid(), SIGRTMIN + 3, (union sigval){.sival_int = 345});
+	sigqueue(getpid(), SIGRTMIN + 3, (union sigval){ .sival_int = 345 });
 	exec_mode("signals", NULL);
 }
 
@@ -339,7 +339,7 @@ static void from_leader(void)
 static void *exec_copy_thread(void *arg)
 {
 	char path[128];
-	char *argv[] = {"exec", "pid", pid_text, NULL};
+	char *argv[] = { "exec", "pid", pid_text, NULL };
 	snprintf(path, sizeof(path), "%s/copy", (char *)arg);
 	execv(path, argv);
 	_exit(98);
@@ -364,7 +364,7 @@ static void mode_pid(const char *text)
 
 static void kept(void)
 {
-	struct rlimit limit = {99, 100};
+	struct rlimit limit = { 99, 100 };
 	need(chdir(dir) == 0);
 	umask(0123);
 	need(setrlimit(RLIMIT_CORE, &(struct rlimit){}) == 0);
@@ -416,9 +416,9 @@ static int run_as_mode(int argc, char **argv, char **envp)
 
 static void clean_up(void)
 {
-	static const char *const names[] = {"noexec",	"text",	  "empty", "elf",
-					    "nointerp", "noname", "blank", "script",
-					    "script2",	"loop",	  "copy"};
+	static const char *const names[] = { "noexec",	 "text",   "empty", "elf",
+					     "nointerp", "noname", "blank", "script",
+					     "script2",	 "loop",   "copy" };
 	char path[128];
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);

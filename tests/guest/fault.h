@@ -21,14 +21,14 @@ static inline void fault_handler(int signal, siginfo_t *info, void *context)
 	(void)context;
 	if (!fault_armed)
 		_exit(96);
-	fault_last = (struct fault){signal, info->si_code, info->si_addr};
+	fault_last = (struct fault){ signal, info->si_code, info->si_addr };
 	siglongjmp(fault_jump, 1);
 }
 
 /* Reads, or reads and writes back, the byte at `address`. */
 static inline struct fault fault_try(volatile void *address, bool write)
 {
-	struct sigaction action = {.sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO };
 	struct sigaction old_segv, old_bus;
 	sigaction(SIGSEGV, &action, &old_segv);
 	sigaction(SIGBUS, &action, &old_bus);

@@ -80,7 +80,7 @@ static void test_flags(void)
 
 static void test_locks(void)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10 };
 	int fd = temp_file();
 	is_int(fcntl(fd, F_SETLK, &lock), 0, "F_SETLK");
 	is_int(fcntl(fd, F_GETLK, &lock), 0, "F_GETLK of one's own lock");
@@ -88,14 +88,14 @@ static void test_locks(void)
 	pid_t parent = getpid();
 	pid_t child = tap_fork();
 	if (child == 0) {
-		struct flock try = {.l_type = F_RDLCK, .l_start = 15, .l_len = 1};
+		struct flock try = { .l_type = F_RDLCK, .l_start = 15, .l_len = 1 };
 		need_err(fcntl(fd, F_SETLK, &try), EAGAIN);
 		need(fcntl(fd, F_GETLK, &try) == 0);
 		need(try.l_type == F_WRLCK && try.l_start == 10 && try.l_len == 10);
 		need(try.l_pid == parent);
-		try = (struct flock){.l_type = F_WRLCK, .l_start = 20, .l_len = 0};
+		try = (struct flock){ .l_type = F_WRLCK, .l_start = 20, .l_len = 0 };
 		need(fcntl(fd, F_SETLK, &try) == 0);
-		try = (struct flock){.l_type = F_WRLCK, .l_start = 0, .l_len = 10};
+		try = (struct flock){ .l_type = F_WRLCK, .l_start = 0, .l_len = 10 };
 		need(fcntl(fd, F_SETLKW, &try) == 0);
 		_exit(0);
 	}

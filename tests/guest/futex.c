@@ -16,7 +16,7 @@ static int words[4];
 
 static void test_errors(void)
 {
-	struct timespec bad = {0, 1000000000}, negative = {-1, 0}, zero = {};
+	struct timespec bad = { 0, 1000000000 }, negative = { -1, 0 }, zero = {};
 	is_err(futex(words, FUTEX_WAIT, 1, NULL, NULL, 0), EAGAIN, "WAIT for another value");
 	is_err(futex(words, FUTEX_WAIT, 0, &zero, NULL, 0), ETIMEDOUT, "WAIT with no time");
 	is_err(futex(words, FUTEX_WAIT, 0, &bad, NULL, 0), EINVAL, "WAIT with bad nanoseconds");
@@ -49,7 +49,7 @@ static void test_errors(void)
 
 static void test_timeouts(void)
 {
-	struct timespec t = {0, 20000000}, before, after;
+	struct timespec t = { 0, 20000000 }, before, after;
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	is_err(futex(words, FUTEX_WAIT, 0, &t, NULL, 0), ETIMEDOUT, "relative timeout");
 	clock_gettime(CLOCK_MONOTONIC, &after);
@@ -98,7 +98,7 @@ static void *waiter_run(void *arg)
  */
 static void waiter_start(struct waiter *waiter, int *word, unsigned bits, int sleepers)
 {
-	*waiter = (struct waiter){.word = word, .bits = bits};
+	*waiter = (struct waiter){ .word = word, .bits = bits };
 	need(pthread_create(&waiter->thread, NULL, waiter_run, waiter) == 0);
 	while (futex(word, FUTEX_CMP_REQUEUE_PRIVATE, 0, (void *)1000L, word, 0) < sleepers)
 		pause_ms(1);
@@ -220,9 +220,9 @@ struct robust {
 
 static void die_with_locks(struct robust *locks, bool exec)
 {
-	struct robust_list_head head = {.list.next = &locks[0].list,
-					.futex_offset = offsetof(struct robust, word)};
-	char *argv[] = {"futex", "exit", NULL};
+	struct robust_list_head head = { .list.next = &locks[0].list,
+					 .futex_offset = offsetof(struct robust, word) };
+	char *argv[] = { "futex", "exit", NULL };
 	locks[0].list.next = &locks[1].list;
 	locks[1].list.next = &head.list;
 	head.list_op_pending = &locks[2].list;

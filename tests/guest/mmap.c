@@ -295,7 +295,7 @@ static void test_maps(void)
 
 static void limit_as(void)
 {
-	struct rlimit limit = {1UL << 28, 1UL << 28};
+	struct rlimit limit = { 1UL << 28, 1UL << 28 };
 	need(setrlimit(RLIMIT_AS, &limit) == 0);
 	need_err(mmap(NULL, 1UL << 28, RW, ANON, -1, 0), ENOMEM);
 	need_err(mmap(NULL, 1UL << 28, PROT_NONE, ANON | MAP_NORESERVE, -1, 0), ENOMEM);
@@ -307,7 +307,7 @@ static void limit_as(void)
 
 static void limit_data(void)
 {
-	struct rlimit limit = {1UL << 26, 1UL << 26};
+	struct rlimit limit = { 1UL << 26, 1UL << 26 };
 	need(setrlimit(RLIMIT_DATA, &limit) == 0);
 	need_err(mmap(NULL, 1UL << 27, RW, ANON, -1, 0), ENOMEM);
 	need(mmap(NULL, 1UL << 27, PROT_READ, ANON, -1, 0) != MAP_FAILED);

@@ -100,7 +100,7 @@ static void test_madvise(void)
 	is_int(madvise(p, 4 * PAGE, MADV_FREE), 0, "MADV_FREE");
 	p[0] = 'z';
 	is_int(p[0], 'z', "a page written after it stays");
-	static const int hints[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED};
+	static const int hints[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED };
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
 		is_int(madvise(p, 4 * PAGE, hints[i]), 0, "advice %d", hints[i]);
 	is_int(madvise(p, 0, MADV_DONTNEED), 0, "length 0");
@@ -165,7 +165,7 @@ static void test_lock(void)
 
 static void lock_limit(void)
 {
-	struct rlimit limit = {4 * PAGE, 4 * PAGE};
+	struct rlimit limit = { 4 * PAGE, 4 * PAGE };
 	need(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
 	if (getuid() == 0)
 		need(setresuid(65534, 65534, 65534) == 0);
@@ -200,7 +200,7 @@ static void big_stack(void)
 
 static void small_stack(void)
 {
-	struct rlimit limit = {1 << 20, 1 << 20};
+	struct rlimit limit = { 1 << 20, 1 << 20 };
 	need(setrlimit(RLIMIT_STACK, &limit) == 0);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){});
 	use_stack(4 << 20);

@@ -207,7 +207,7 @@ static void descriptor_limit(void)
 {
 	struct rlimit {
 		unsigned long cur, max;
-	} limit = {20, 20};
+	} limit = { 20, 20 };
 	need(syscall(SYS_setrlimit, 7, &limit) == 0);
 	int fd = 0;
 	while (fd >= 0 && fd < 100)

@@ -55,7 +55,7 @@ static void errors(void)
 static void after_exec(void)
 {
 	struct event ready, done;
-	char *argv[] = {"pgrp", "exec", NULL};
+	char *argv[] = { "pgrp", "exec", NULL };
 	event_init(&ready);
 	event_init(&done);
 	pid_t child = tap_fork();

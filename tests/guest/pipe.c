@@ -56,7 +56,7 @@ static void test_full(void)
 		total += n;
 	is_err(write(fd[1], block, 1), EAGAIN, "write to a full pipe");
 	is_int(total, size, "it holds as much as it says");
-	struct pollfd p = {fd[1], POLLOUT, 0};
+	struct pollfd p = { fd[1], POLLOUT, 0 };
 	is_int(poll(&p, 1, 0), 0, "it is not writable");
 	is_int(read(fd[0], block, 100), 100, "read 100 bytes");
 	is_err(write(fd[1], block, 4096), EAGAIN, "PIPE_BUF bytes go in whole or not at all");
@@ -99,7 +99,7 @@ static void test_broken(void)
 	is_int(sigpipes, 1, "SIGPIPE");
 	signal(SIGPIPE, SIG_IGN);
 	is_err(write(fd[1], "x", 1), EPIPE, "with SIGPIPE ignored");
-	struct pollfd p = {fd[1], POLLOUT, 0};
+	struct pollfd p = { fd[1], POLLOUT, 0 };
 	is_int(poll(&p, 1, 0), 1, "poll");
 	is_int(p.revents, POLLOUT | POLLERR, "POLLERR");
 	close(fd[1]);
@@ -180,7 +180,7 @@ static void packets(void)
 static void vectors(void)
 {
 	char a[2], b[10];
-	struct iovec out[] = {{"ab", 2}, {"cde", 3}}, in[] = {{a, 2}, {b, 10}};
+	struct iovec out[] = { { "ab", 2 }, { "cde", 3 } }, in[] = { { a, 2 }, { b, 10 } };
 	int fd[2];
 	need(pipe(fd) == 0);
 	need(writev(fd[1], out, 2) == 5);

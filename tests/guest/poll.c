@@ -11,11 +11,11 @@ static int a[2], b[2];
 
 static void test_poll(void)
 {
-	struct pollfd fds[] = {{a[0], POLLIN, 77},
-			       {a[1], POLLOUT, 77},
-			       {-1, POLLIN, 77},
-			       {12345, POLLIN, 77},
-			       {b[0], POLLIN | POLLRDNORM, 77}};
+	struct pollfd fds[] = { { a[0], POLLIN, 77 },
+				{ a[1], POLLOUT, 77 },
+				{ -1, POLLIN, 77 },
+				{ 12345, POLLIN, 77 },
+				{ b[0], POLLIN | POLLRDNORM, 77 } };
 	is_int(poll(fds, 5, 0), 2, "poll finds a writable and a bad descriptor");
 	is_int(fds[0].revents, 0, "an empty pipe is not readable");
 	is_int(fds[1].revents, POLLOUT, "but writable");
@@ -40,7 +40,7 @@ static void test_poll(void)
 	   "after at least 30 ms");
 	is_int(poll(NULL, 0, 1), 0, "poll of nothing");
 	int fd = open("/etc/passwd", O_RDONLY);
-	struct pollfd file = {fd, POLLIN | POLLOUT, 0};
+	struct pollfd file = { fd, POLLIN | POLLOUT, 0 };
 	is_int(poll(&file, 1, 0), 1, "a file");
 	is_int(file.revents, POLLIN | POLLOUT, "is always ready");
 	close(fd);
@@ -48,22 +48,22 @@ static void test_poll(void)
 
 static void too_many(void)
 {
-	struct pollfd fds[3] = {{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
-	struct timespec bad = {0, 1000000000}, zero = {};
+	struct pollfd fds[3] = { { -1, 0, 0 }, { -1, 0, 0 }, { -1, 0, 0 } };
+	struct timespec bad = { 0, 1000000000 }, zero = {};
 	need_err(poll(BAD_PTR, 1, 0), EFAULT);
 	need_err(ppoll(fds, 1, &bad, NULL), EINVAL);
 	need_err(syscall(SYS_ppoll, fds, 1, BAD_PTR, NULL, 8), EFAULT);
 	need_err(syscall(SYS_ppoll, fds, 1, &zero, fds, 4), EINVAL);
 	need_err(syscall(SYS_ppoll, fds, 1, &zero, BAD_PTR, 8), EFAULT);
 	need(ppoll(fds, 3, &zero, NULL) == 0);
-	struct rlimit limit = {2, 100};
+	struct rlimit limit = { 2, 100 };
 	need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	need_err(poll(fds, 3, 0), EINVAL);
 }
 
 static void test_wakeup(void)
 {
-	struct pollfd fds[] = {{a[0], POLLIN, 0}};
+	struct pollfd fds[] = { { a[0], POLLIN, 0 } };
 	pid_t child = tap_fork();
 	if (child == 0) {
 		pause_ms(20);
@@ -80,7 +80,7 @@ static void test_wakeup(void)
 static void test_select(void)
 {
 	fd_set in, out, error;
-	struct timeval zero = {}, t = {0, 20000}, bad = {-1, 0};
+	struct timeval zero = {}, t = { 0, 20000 }, bad = { -1, 0 };
 	int top = (a[0] > a[1] ? a[0] : a[1]) + 1;
 	FD_ZERO(&in);
 	FD_ZERO(&out);
@@ -121,8 +121,8 @@ static void masks(void)
 {
 	/* The mask holds only during the call, and a pending signal ends it. */
 	sigset_t set, none, now;
-	struct pollfd fds[] = {{a[0], POLLIN, 0}};
-	struct timespec minute = {50, 0};
+	struct pollfd fds[] = { { a[0], POLLIN, 0 } };
+	struct timespec minute = { 50, 0 };
 	fd_set in;
 	sigemptyset(&none);
 	sigemptyset(&set);

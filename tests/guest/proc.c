@@ -44,9 +44,10 @@ static void test_self(void)
 	if (child == 0) {
 		snprintf(want, sizeof(want), "%d", getpid());
 		memset(link, 0, sizeof(link));
-		_exit(readlink("/proc/self", link, sizeof(link) - 1) > 0 && strcmp(link, want) == 0
-			      ? 0
-			      : 1);
+		_exit(readlink("/proc/self", link, sizeof(link) - 1) > 0 &&
+				      strcmp(link, want) == 0 ?
+			      0 :
+			      1);
 	}
 	is_exit(tap_wait(child), 0, "a child has its own");
 }

@@ -258,7 +258,7 @@ static void on_chld(int signal)
 static void autoreap_nocldwait(void)
 {
 	int status;
-	struct sigaction action = {.sa_handler = on_chld, .sa_flags = SA_NOCLDWAIT | SA_RESTART};
+	struct sigaction action = { .sa_handler = on_chld, .sa_flags = SA_NOCLDWAIT | SA_RESTART };
 	sigaction(SIGCHLD, &action, NULL);
 	pid_t child = fork();
 	if (child == 0)
@@ -293,7 +293,7 @@ static void sigchld_info(void)
 	kill(child, SIGCONT);
 	need(sigwaitinfo(&set, &info) == SIGCHLD);
 	need(info.si_code == CLD_CONTINUED && info.si_status == SIGCONT);
-	struct sigaction action = {.sa_handler = on_chld, .sa_flags = SA_NOCLDSTOP};
+	struct sigaction action = { .sa_handler = on_chld, .sa_flags = SA_NOCLDSTOP };
 	sigaction(SIGCHLD, &action, NULL);
 	int status;
 	kill(child, SIGSTOP);

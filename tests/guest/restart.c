@@ -124,7 +124,7 @@ static long run_futex(void)
 
 static long run_futex_timeout(void)
 {
-	struct timespec minute = {60, 0};
+	struct timespec minute = { 60, 0 };
 	return futex_wait(&minute);
 }
 
@@ -137,15 +137,15 @@ static void wake(void)
 
 static long run_poll(void)
 {
-	struct pollfd fd = {pipe_fd[0], POLLIN, 0};
+	struct pollfd fd = { pipe_fd[0], POLLIN, 0 };
 	set_ready();
 	return poll(&fd, 1, 60000);
 }
 
 static long run_ppoll(void)
 {
-	struct pollfd fd = {pipe_fd[0], POLLIN, 0};
-	struct timespec minute = {60, 0};
+	struct pollfd fd = { pipe_fd[0], POLLIN, 0 };
+	struct timespec minute = { 60, 0 };
 	set_ready();
 	return ppoll(&fd, 1, &minute, NULL);
 }
@@ -153,7 +153,7 @@ static long run_ppoll(void)
 static long run_select(void)
 {
 	fd_set set;
-	struct timeval minute = {60, 0};
+	struct timeval minute = { 60, 0 };
 	FD_ZERO(&set);
 	FD_SET(pipe_fd[0], &set);
 	set_ready();
@@ -162,7 +162,7 @@ static long run_select(void)
 
 static long run_epoll(void)
 {
-	struct epoll_event event = {.events = EPOLLIN};
+	struct epoll_event event = { .events = EPOLLIN };
 	int fd = epoll_create1(0);
 	need(epoll_ctl(fd, EPOLL_CTL_ADD, pipe_fd[0], &event) == 0);
 	set_ready();
@@ -171,7 +171,7 @@ static long run_epoll(void)
 
 static long run_nanosleep(void)
 {
-	struct timespec time = {60, 0}, rest = {};
+	struct timespec time = { 60, 0 }, rest = {};
 	set_ready();
 	long result = nanosleep(&time, &rest);
 	int error = errno;
@@ -182,7 +182,7 @@ static long run_nanosleep(void)
 
 static long run_short_sleep(void)
 {
-	struct timespec time = {0, 200000000};
+	struct timespec time = { 0, 200000000 };
 	set_ready();
 	return nanosleep(&time, NULL);
 }
@@ -228,7 +228,7 @@ static long run_sigsuspend(void)
 static long run_sigtimedwait(void)
 {
 	sigset_t set;
-	struct timespec minute = {60, 0};
+	struct timespec minute = { 60, 0 };
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -244,27 +244,27 @@ static const struct call {
 	const char *name;
 	long (*run)(void);
 	void (*release)(void); /* ends the call; NULL: it cannot be ended so, only interrupted */
-	bool restarts;	       /* with SA_RESTART */
-	bool stop_interrupts;  /* EINTR even after a stop without a handler */
+	bool restarts; /* with SA_RESTART */
+	bool stop_interrupts; /* EINTR even after a stop without a handler */
 } calls[] = {
-	{"read", run_read, post, true, false},
-	{"write", run_write, drain, true, false},
-	{"read of an eventfd", run_eventfd, post_eventfd, true, false},
-	{"waitpid", run_wait, post, true, false},
-	{"waitid", run_waitid, post, true, false},
-	{"futex", run_futex, wake, true, false},
-	{"futex with a timeout", run_futex_timeout, wake, false, false},
-	{"poll", run_poll, post, false, false},
-	{"ppoll", run_ppoll, post, false, false},
-	{"select", run_select, post, false, false},
-	{"epoll_wait", run_epoll, post, false, true},
-	{"nanosleep", run_nanosleep, NULL, false, false},
-	{"a short nanosleep", run_short_sleep, nothing, true, false},
-	{"clock_nanosleep", run_clock_nanosleep, NULL, false, false},
-	{"a short clock_nanosleep", run_short_clock_nanosleep, nothing, true, false},
-	{"pause", run_pause, NULL, false, false},
-	{"sigsuspend", run_sigsuspend, NULL, false, false},
-	{"sigtimedwait", run_sigtimedwait, NULL, false, true},
+	{ "read", run_read, post, true, false },
+	{ "write", run_write, drain, true, false },
+	{ "read of an eventfd", run_eventfd, post_eventfd, true, false },
+	{ "waitpid", run_wait, post, true, false },
+	{ "waitid", run_waitid, post, true, false },
+	{ "futex", run_futex, wake, true, false },
+	{ "futex with a timeout", run_futex_timeout, wake, false, false },
+	{ "poll", run_poll, post, false, false },
+	{ "ppoll", run_ppoll, post, false, false },
+	{ "select", run_select, post, false, false },
+	{ "epoll_wait", run_epoll, post, false, true },
+	{ "nanosleep", run_nanosleep, NULL, false, false },
+	{ "a short nanosleep", run_short_sleep, nothing, true, false },
+	{ "clock_nanosleep", run_clock_nanosleep, NULL, false, false },
+	{ "a short clock_nanosleep", run_short_clock_nanosleep, nothing, true, false },
+	{ "pause", run_pause, NULL, false, false },
+	{ "sigsuspend", run_sigsuspend, NULL, false, false },
+	{ "sigtimedwait", run_sigtimedwait, NULL, false, true },
 };
 
 /* Starts a child that makes the call and records its result. */
@@ -275,7 +275,7 @@ static pid_t start(const struct call *call, int flags)
 	event_fd = eventfd(0, 0);
 	pid_t child = tap_fork();
 	if (child == 0) {
-		struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+		struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
 		sigaction(SIGUSR1, &action, NULL);
 		errno = 0;
 		shared->result = (int)call->run();
@@ -401,7 +401,7 @@ static void partial_write(void)
 {
 	/* A write that has moved something is not restarted: it tells how much. */
 	static char block[200000];
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	int *done = shared_alloc(4096);
 	ssize_t moved;
 	shared->handled = 0;

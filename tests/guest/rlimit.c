@@ -21,19 +21,19 @@ static void every_limit(void)
 
 static void lower(void)
 {
-	struct rlimit limit = {50, 100}, got;
+	struct rlimit limit = { 50, 100 }, got;
 	need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	need(getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 50 && got.rlim_max == 100);
 	limit.rlim_cur = 100;
 	need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	limit.rlim_cur = 101;
 	need_err(setrlimit(RLIMIT_NOFILE, &limit), EINVAL);
-	limit = (struct rlimit){10, 10};
+	limit = (struct rlimit){ 10, 10 };
 	need(prlimit(0, RLIMIT_NOFILE, &limit, &got) == 0 && got.rlim_cur == 100);
 	pid_t child = tap_fork();
 	if (child == 0) {
 		need(getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_max == 10);
-		limit = (struct rlimit){5, 5};
+		limit = (struct rlimit){ 5, 5 };
 		need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 		_exit(0);
 	}
@@ -43,7 +43,7 @@ static void lower(void)
 
 static void errors(void)
 {
-	struct rlimit limit = {1, 1};
+	struct rlimit limit = { 1, 1 };
 	need_err(syscall(SYS_getrlimit, 16, &limit), EINVAL);
 	need_err(syscall(SYS_setrlimit, 99, &limit), EINVAL);
 	need_err(syscall(SYS_getrlimit, RLIMIT_NOFILE, BAD_PTR), EFAULT);
@@ -52,13 +52,13 @@ static void errors(void)
 	need_err(syscall(SYS_prlimit64, 1 << 30, 0, NULL, &limit), ESRCH);
 	need_err(syscall(SYS_prlimit64, 0, 0, NULL, BAD_PTR), EFAULT);
 	need_err(syscall(SYS_prlimit64, 0, 0, BAD_PTR, NULL), EFAULT);
-	limit = (struct rlimit){1UL << 40, 1UL << 40};
+	limit = (struct rlimit){ 1UL << 40, 1UL << 40 };
 	need_err(setrlimit(RLIMIT_NOFILE, &limit), EPERM);
 }
 
 static void of_child(void)
 {
-	struct rlimit limit = {7, 9}, got;
+	struct rlimit limit = { 7, 9 }, got;
 	struct event go;
 	event_init(&go);
 	pid_t child = tap_fork();
@@ -81,7 +81,7 @@ static void of_child(void)
 static void process_count(void)
 {
 	/* Counted by user, so one that no one else is likely to use. */
-	struct rlimit limit = {5, 5};
+	struct rlimit limit = { 5, 5 };
 	pid_t children[10];
 	int count = 0;
 	if (getuid() != 0)
@@ -108,7 +108,7 @@ static void process_count(void)
 
 static void cpu_limit(void)
 {
-	struct rlimit limit = {1, 3};
+	struct rlimit limit = { 1, 3 };
 	need(setrlimit(RLIMIT_CORE, &(struct rlimit){}) == 0);
 	need(setrlimit(RLIMIT_CPU, &limit) == 0);
 	for (volatile unsigned i = 0;; i++)

@@ -83,8 +83,9 @@ static void test_large(void)
 static void test_vectors(void)
 {
 	char a[4] = "", b[10] = "";
-	struct iovec out[] = {{"abc", 3}, {NULL, 0}, {"defgh", 5}}, in[] = {{a, 3}, {b, 10}};
-	struct iovec bad[] = {{a, 1}, {BAD_PTR, 5}}, huge[] = {{a, 1}, {b, 1UL << 63}};
+	struct iovec out[] = { { "abc", 3 }, { NULL, 0 }, { "defgh", 5 } },
+		     in[] = { { a, 3 }, { b, 10 } };
+	struct iovec bad[] = { { a, 1 }, { BAD_PTR, 5 } }, huge[] = { { a, 1 }, { b, 1UL << 63 } };
 	volatile int minus_one = -1, too_many = IOV_MAX + 1;
 	lseek(fd, 0, SEEK_SET);
 	is_int(writev(fd, out, 3), 8, "writev");
@@ -153,7 +154,7 @@ static void partial_fault(void)
 
 static void file_size_limit(void)
 {
-	struct rlimit limit = {1000, 2000};
+	struct rlimit limit = { 1000, 2000 };
 	need(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 	signal(SIGXFSZ, SIG_IGN);
 	need(ftruncate(fd, 0) == 0);

@@ -25,13 +25,13 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 }
 
 /* Runs the statement, which faults, and records how. */
-#define FAULT(statement)                                                                           \
-	do {                                                                                       \
-		caught = 0;                                                                        \
-		memset(&last, 0, sizeof(last));                                                    \
-		if (sigsetjmp(jump, 1) == 0) {                                                     \
-			statement;                                                                 \
-		}                                                                                  \
+#define FAULT(statement) \
+	do { \
+		caught = 0; \
+		memset(&last, 0, sizeof(last)); \
+		if (sigsetjmp(jump, 1) == 0) { \
+			statement; \
+		} \
 	} while (0)
 
 static void test_segv(void)
@@ -138,7 +138,7 @@ static void on_mend(int signal, siginfo_t *info, void *context)
 static void test_return(void)
 {
 	uint64_t rbx = 1, r15 = 0x77;
-	struct sigaction action = {.sa_sigaction = on_skip, .sa_flags = SA_SIGINFO}, old;
+	struct sigaction action = { .sa_sigaction = on_skip, .sa_flags = SA_SIGINFO }, old;
 	need(sigaction(SIGILL, &action, &old) == 0);
 	register uint64_t reg15 asm("r15") = r15;
 	asm volatile("ud2" : "+b"(rbx), "+r"(reg15)::"memory");
@@ -170,11 +170,11 @@ __attribute__((noinline)) static int overflow(int n)
 
 static void recover_overflow(void)
 {
-	struct rlimit limit = {256 << 10, 256 << 10};
+	struct rlimit limit = { 256 << 10, 256 << 10 };
 	need(setrlimit(RLIMIT_STACK, &limit) == 0);
-	stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
+	stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
 	need(sigaltstack(&stack, NULL) == 0);
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	need(sigaction(SIGSEGV, &action, NULL) == 0);
 	for (int i = 0; i < 3; i++) {
 		FAULT(depth = overflow(0));
@@ -184,9 +184,9 @@ static void recover_overflow(void)
 
 static void overflow_kills(void)
 {
-	struct rlimit limit = {256 << 10, 256 << 10};
+	struct rlimit limit = { 256 << 10, 256 << 10 };
 	need(setrlimit(RLIMIT_STACK, &limit) == 0);
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 	need(sigaction(SIGSEGV, &action, NULL) == 0);
 	_exit(overflow(0) & 1);
 }
@@ -209,7 +209,7 @@ static void on_inner(int signal)
 
 static void on_outer(int signal)
 {
-	stack_t stack = {.ss_sp = alternate[1], .ss_size = sizeof(alternate[1])};
+	stack_t stack = { .ss_sp = alternate[1], .ss_size = sizeof(alternate[1]) };
 	(void)signal;
 	handler_sp[0] = __builtin_frame_address(0);
 	sigaltstack(NULL, &handler_stack);
@@ -219,8 +219,8 @@ static void on_outer(int signal)
 
 static void test_altstack(void)
 {
-	stack_t stack = {.ss_sp = alternate[0], .ss_size = sizeof(alternate[0])}, old;
-	struct sigaction action = {.sa_handler = on_outer, .sa_flags = SA_ONSTACK};
+	stack_t stack = { .ss_sp = alternate[0], .ss_size = sizeof(alternate[0]) }, old;
+	struct sigaction action = { .sa_handler = on_outer, .sa_flags = SA_ONSTACK };
 	is_int(sigaltstack(NULL, &old), 0, "sigaltstack reads");
 	is_int(old.ss_flags, SS_DISABLE, "there is none at first");
 	is_int(sigaltstack(&stack, &old), 0, "sigaltstack sets");
@@ -272,7 +272,7 @@ static void blocked_fault(void)
 {
 	/* A blocked or ignored synchronous signal kills. */
 	sigset_t set;
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 	sigaction(SIGSEGV, &action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGSEGV);
@@ -290,7 +290,7 @@ static void bad_stack(void)
 {
 	/* There is no stack to put a frame on. */
 	signal(SIGUSR1, SIG_DFL);
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 	sigaction(SIGUSR1, &action, NULL);
 	asm volatile("mov $16, %%esp\n\tsyscall" ::"a"(SYS_tkill), "D"(getpid()), "S"(SIGUSR1)
 		     : "memory", "rcx", "r11");
@@ -307,8 +307,8 @@ int main(void)
 {
 	tap_begin();
 	setrlimit(RLIMIT_CORE, &(struct rlimit){});
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		need(sigaction(signals[i], &action, NULL) == 0);
 	test_segv();

@@ -23,12 +23,49 @@ struct state {
 static int width; /* of a vector in bytes: 16, 32 or 64 */
 static int vector_count;
 
-#define EACH_LOW(X)                                                                                \
-	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define EACH_HIGH(X)                                                                               \
-	X(16)                                                                                      \
-	X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
-#define EACH_MASK(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define EACH_LOW(X) \
+	X(0) \
+	X(1) \
+	X(2) \
+	X(3) \
+	X(4) \
+	X(5) \
+	X(6) \
+	X(7) \
+	X(8) \
+	X(9) \
+	X(10) \
+	X(11) \
+	X(12) \
+	X(13) \
+	X(14) \
+	X(15)
+#define EACH_HIGH(X) \
+	X(16) \
+	X(17) \
+	X(18) \
+	X(19) \
+	X(20) \
+	X(21) \
+	X(22) \
+	X(23) \
+	X(24) \
+	X(25) \
+	X(26) \
+	X(27) \
+	X(28) \
+	X(29) \
+	X(30) \
+	X(31)
+#define EACH_MASK(X) \
+	X(0) \
+	X(1) \
+	X(2) \
+	X(3) \
+	X(4) \
+	X(5) \
+	X(6) \
+	X(7)
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -41,25 +78,25 @@ static int vector_count;
 #define LOAD_MASK(n) "kmovq 8*" TEXT(n) "(%1), %%k" TEXT(n) "\n\t"
 #define SAVE_MASK(n) "kmovq %%k" TEXT(n) ", 8*" TEXT(n) "(%1)\n\t"
 
-#define CLOBBER_LOW                                                                                \
-	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",   \
+#define CLOBBER_LOW \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
 		"xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 /*
  * Load everything, make a system call (or spin for `spins` rounds), save everything, with no
  * compiled code between.
  */
-#define THROUGH(LOAD, SAVE, MIDDLE)                                                                \
-	asm volatile(                                                                              \
-		LOAD MIDDLE SAVE                                                                   \
-		:                                                                                  \
-		: "b"(in->vector), "d"(in->mask), "r"(out_vector),                                 \
-		  "r"(out_mask), [number] "m"(number), [a] "m"(a), [b] "m"(b), [spins] "m"(spins)  \
+#define THROUGH(LOAD, SAVE, MIDDLE) \
+	asm volatile( \
+		LOAD MIDDLE SAVE \
+		: \
+		: "b"(in->vector), "d"(in->mask), "r"(out_vector), \
+		  "r"(out_mask), [number] "m"(number), [a] "m"(a), [b] "m"(b), [spins] "m"(spins) \
 		: CLOBBER_LOW, "memory", "rax", "rcx", "r11", "rdi", "rsi", "cc")
 
-#define MIDDLE                                                                                     \
-	"mov %[number], %%rax\n\tmov %[a], %%rdi\n\tmov %[b], %%rsi\n\tsyscall\n\t"                \
-	"mov %[spins], %%rcx\n\t1: dec %%rcx\n\tjg 1b\n\t"                                         \
+#define MIDDLE \
+	"mov %[number], %%rax\n\tmov %[a], %%rdi\n\tmov %[b], %%rsi\n\tsyscall\n\t" \
+	"mov %[spins], %%rcx\n\t1: dec %%rcx\n\tjg 1b\n\t" \
 	"mov %2, %%rax\n\txchg %%rax, %%rbx\n\tmov %3, %%rcx\n\txchg %%rcx, %%rdx\n\t"
 #define END "xchg %%rax, %%rbx\n\txchg %%rcx, %%rdx\n\t"
 
@@ -239,7 +276,7 @@ static void on_frame_512(int signal, siginfo_t *info, void *context)
 static void test_frame(void)
 {
 	struct state in, out = {};
-	struct sigaction action = {.sa_sigaction = on_frame, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_frame, .sa_flags = SA_SIGINFO };
 	need(sigaction(SIGUSR2, &action, NULL) == 0);
 	fill(&in, 3);
 	through(&in, &out, SYS_tkill, syscall(SYS_gettid), SIGUSR2, 1);
@@ -306,9 +343,9 @@ int main(void)
 {
 	tap_begin();
 	__builtin_cpu_init();
-	width = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") ? 64
-		: __builtin_cpu_supports("avx")						 ? 32
-											 : 16;
+	width = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") ? 64 :
+		__builtin_cpu_supports("avx")						 ? 32 :
+											   16;
 	vector_count = width == 64 ? 32 : 16;
 	test_kept();
 	test_fork();

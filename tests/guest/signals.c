@@ -25,7 +25,7 @@ static void on_info(int signal, siginfo_t *info, void *context)
 
 static void handle(int signal, void (*handler)(int, siginfo_t *, void *), int flags)
 {
-	struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags};
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
 	need(sigaction(signal, &action, NULL) == 0);
 	count = 0;
 	last = (siginfo_t){};
@@ -80,7 +80,7 @@ static void test_info(void)
 	is_int(last.si_code, SI_TKILL, "si_code of tgkill");
 	syscall(SYS_tkill, getpid(), SIGUSR1);
 	is_int(last.si_code, SI_TKILL, "si_code of tkill");
-	sigqueue(getpid(), SIGUSR1, (union sigval){.sival_ptr = (void *)0x123456789abcUL});
+	sigqueue(getpid(), SIGUSR1, (union sigval){ .sival_ptr = (void *)0x123456789abcUL });
 	is_int(last.si_code, SI_QUEUE, "si_code of sigqueue");
 	ok(last.si_value.sival_ptr == (void *)0x123456789abcUL, "its value");
 	is_int(last.si_pid, getpid(), "its si_pid");
@@ -102,7 +102,7 @@ static void on_mask(int signal, siginfo_t *info, void *context)
 
 static void test_masks(void)
 {
-	struct sigaction action = {.sa_sigaction = on_mask, .sa_flags = SA_SIGINFO}, old;
+	struct sigaction action = { .sa_sigaction = on_mask, .sa_flags = SA_SIGINFO }, old;
 	sigaddset(&action.sa_mask, SIGUSR2);
 	need(sigaction(SIGUSR1, &action, NULL) == 0);
 	block(SIGWINCH, 0);
@@ -192,16 +192,17 @@ static void test_realtime(void)
 	int rt = SIGRTMIN + 1;
 	sigset_t all, old;
 	sigfillset(&all);
-	struct sigaction action = {
-		.sa_sigaction = on_value, .sa_flags = SA_SIGINFO, .sa_mask = all};
+	struct sigaction action = { .sa_sigaction = on_value,
+				    .sa_flags = SA_SIGINFO,
+				    .sa_mask = all };
 	for (int i = 0; i < 2; i++)
 		need(sigaction(rt + i, &action, NULL) == 0);
 	need(sigaction(SIGUSR2, &action, NULL) == 0);
 	count = 0;
 	sigprocmask(SIG_SETMASK, &all, &old);
 	for (int i = 0; i < 4; i++) {
-		sigqueue(getpid(), rt + 1, (union sigval){.sival_int = 100 + i});
-		sigqueue(getpid(), rt, (union sigval){.sival_int = i});
+		sigqueue(getpid(), rt + 1, (union sigval){ .sival_int = 100 + i });
+		sigqueue(getpid(), rt, (union sigval){ .sival_int = i });
 	}
 	kill(getpid(), SIGUSR2);
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -226,7 +227,7 @@ static void test_realtime(void)
 
 static void queue_limit(void)
 {
-	struct rlimit limit = {10, 10};
+	struct rlimit limit = { 10, 10 };
 	union sigval value = {};
 	int sent = 0;
 	need(setrlimit(RLIMIT_SIGPENDING, &limit) == 0);
@@ -240,9 +241,9 @@ static void queue_limit(void)
 
 static void test_errors(void)
 {
-	struct sigaction action = {.sa_handler = on_count};
+	struct sigaction action = { .sa_handler = on_count };
 	sigset_t set = set_of(SIGUSR1, 0);
-	siginfo_t info = {.si_code = SI_QUEUE};
+	siginfo_t info = { .si_code = SI_QUEUE };
 	int pid = getpid();
 	pid_t child = tap_fork();
 	if (child == 0)
@@ -284,7 +285,7 @@ static void test_errors(void)
 	is_err(syscall(SYS_rt_sigpending, &set, 16), EINVAL, "sigpending with set size 16");
 	is_err(syscall(SYS_rt_sigsuspend, BAD_PTR, 8), EFAULT, "sigsuspend from a bad address");
 	is_err(syscall(SYS_rt_sigsuspend, &set, 4), EINVAL, "sigsuspend with set size 4");
-	struct timespec t = {0, 1000000000}, zero = {};
+	struct timespec t = { 0, 1000000000 }, zero = {};
 	is_err(sigtimedwait(&set, NULL, &t), EINVAL, "sigtimedwait with a bad time");
 	is_err(sigtimedwait(&set, NULL, &zero), EAGAIN, "sigtimedwait times out");
 	is_err(syscall(SYS_rt_sigtimedwait, BAD_PTR, NULL, &zero, 8), EFAULT, "from a bad address");
@@ -296,7 +297,7 @@ static void test_errors(void)
 static void queueinfo_codes(void)
 {
 	/* Only to itself may a process send a code that the kernel uses. */
-	siginfo_t info = {.si_code = SI_USER};
+	siginfo_t info = { .si_code = SI_USER };
 	signal(SIGUSR1, SIG_IGN);
 	need_err(syscall(SYS_rt_sigqueueinfo, getppid(), 0, &info), EPERM);
 	info.si_code = SI_TKILL;
@@ -309,11 +310,11 @@ static void queueinfo_codes(void)
 
 static void test_timedwait(void)
 {
-	struct timespec zero = {}, tenth = {0, 20000000}, minute = {60, 0};
+	struct timespec zero = {}, tenth = { 0, 20000000 }, minute = { 60, 0 };
 	sigset_t set = set_of(SIGUSR1, SIGRTMIN);
 	siginfo_t info = {};
 	block(SIGUSR1, SIGRTMIN);
-	sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 77});
+	sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = 77 });
 	kill(getpid(), SIGUSR1);
 	is_int(sigtimedwait(&set, &info, &zero), SIGUSR1, "the lower number first");
 	is_int(info.si_code, SI_USER, "its code");
@@ -359,12 +360,12 @@ static void test_suspend(void)
 
 static void test_default_actions(void)
 {
-	static const int fatal[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,	  SIGTRAP, SIGABRT,
-				    SIGBUS,  SIGFPE,  SIGUSR1, SIGSEGV,	  SIGUSR2, SIGPIPE,
-				    SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ,	  SIGSYS,  SIGVTALRM,
-				    SIGPROF, SIGIO,   SIGPWR,  SIGSTKFLT, SIGKILL, 40};
-	static const int ignored[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
-	static const int stops[] = {SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+	static const int fatal[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGILL,	   SIGTRAP, SIGABRT,
+				     SIGBUS,  SIGFPE,  SIGUSR1, SIGSEGV,   SIGUSR2, SIGPIPE,
+				     SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ,   SIGSYS,  SIGVTALRM,
+				     SIGPROF, SIGIO,   SIGPWR,	SIGSTKFLT, SIGKILL, 40 };
+	static const int ignored[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
+	static const int stops[] = { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU };
 	int status;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){});
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++) {

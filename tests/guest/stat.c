@@ -63,7 +63,7 @@ static void test_statx(void)
 static void test_change(void)
 {
 	struct stat st;
-	struct timespec times[2] = {{1000, 5}, {2000, 7}};
+	struct timespec times[2] = { { 1000, 5 }, { 2000, 7 } };
 	need(chdir(dir) == 0);
 	int fd = open("f", O_RDWR | O_CREAT, 0600);
 	need(fd >= 0);

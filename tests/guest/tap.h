@@ -87,8 +87,9 @@ static inline void tap_vresult(bool passed, const char *format, va_list args)
 		tap_failures++;
 }
 
-__attribute__((format(printf, 5, 6))) static inline bool
-tap_ok(bool passed, const char *text, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static inline bool tap_ok(bool passed, const char *text,
+								const char *file, int line,
+								const char *format, ...)
 {
 	int error = errno;
 	va_list args;
@@ -100,8 +101,9 @@ tap_ok(bool passed, const char *text, const char *file, int line, const char *fo
 	return passed;
 }
 
-__attribute__((format(printf, 5, 6))) static inline bool
-tap_is_int(long long got, long long want, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static inline bool tap_is_int(long long got, long long want,
+								    const char *file, int line,
+								    const char *format, ...)
 {
 	int error = errno;
 	va_list args;
@@ -114,8 +116,10 @@ tap_is_int(long long got, long long want, const char *file, int line, const char
 	return got == want;
 }
 
-__attribute__((format(printf, 5, 6))) static inline bool
-tap_is_str(const char *got, const char *want, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static inline bool tap_is_str(const char *got,
+								    const char *want,
+								    const char *file, int line,
+								    const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -128,8 +132,10 @@ tap_is_str(const char *got, const char *want, const char *file, int line, const 
 	return same;
 }
 
-__attribute__((format(printf, 6, 7))) static inline bool
-tap_is_err(long result, int error, int want, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 6, 7))) static inline bool tap_is_err(long result, int error,
+								    int want, const char *file,
+								    int line, const char *format,
+								    ...)
 {
 	bool same = result == -1 && error == want;
 	va_list args;
@@ -147,8 +153,8 @@ __attribute__((format(printf, 6, 7))) static inline bool tap_is_status(int statu
 								       int line, const char *format,
 								       ...)
 {
-	bool same = by_signal ? WIFSIGNALED(status) && WTERMSIG(status) == want
-			      : WIFEXITED(status) && WEXITSTATUS(status) == want;
+	bool same = by_signal ? WIFSIGNALED(status) && WTERMSIG(status) == want :
+				WIFEXITED(status) && WEXITSTATUS(status) == want;
 	va_list args;
 	va_start(args, format);
 	tap_vresult(same, format, args);
@@ -161,52 +167,52 @@ __attribute__((format(printf, 6, 7))) static inline bool tap_is_status(int statu
 
 /* The checks. Each is one TAP line; the last arguments are its name, as for printf. */
 #define ok(condition, ...) tap_ok((condition), #condition, __FILE__, __LINE__, __VA_ARGS__)
-#define is_int(got, want, ...)                                                                     \
+#define is_int(got, want, ...) \
 	tap_is_int((long long)(got), (long long)(want), __FILE__, __LINE__, __VA_ARGS__)
 #define is_str(got, want, ...) tap_is_str((got), (want), __FILE__, __LINE__, __VA_ARGS__)
 /* The call must return -1 (or MAP_FAILED) and set errno to `want`. */
-#define is_err(call, want, ...)                                                                    \
-	({                                                                                         \
-		errno = 0;                                                                         \
-		long tap_result_ = (long)(call);                                                   \
-		tap_is_err(tap_result_, errno, (want), __FILE__, __LINE__, __VA_ARGS__);           \
+#define is_err(call, want, ...) \
+	({ \
+		errno = 0; \
+		long tap_result_ = (long)(call); \
+		tap_is_err(tap_result_, errno, (want), __FILE__, __LINE__, __VA_ARGS__); \
 	})
 /* `status` is what wait() gave. */
-#define is_exit(status, code, ...)                                                                 \
+#define is_exit(status, code, ...) \
 	tap_is_status((status), false, (code), __FILE__, __LINE__, __VA_ARGS__)
-#define is_killed(status, signal, ...)                                                             \
+#define is_killed(status, signal, ...) \
 	tap_is_status((status), true, (signal), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Counts as one passed check. */
-#define skip(reason, ...)                                                                          \
-	do {                                                                                       \
-		char tap_name_[200];                                                               \
-		snprintf(tap_name_, sizeof(tap_name_), __VA_ARGS__);                               \
-		tap_print("ok %d - %s # SKIP %s", ++tap_count, tap_name_, reason);                 \
+#define skip(reason, ...) \
+	do { \
+		char tap_name_[200]; \
+		snprintf(tap_name_, sizeof(tap_name_), __VA_ARGS__); \
+		tap_print("ok %d - %s # SKIP %s", ++tap_count, tap_name_, reason); \
 	} while (0)
 
 /* Ends this process, and in the main one the whole test, unless the condition holds. */
-#define need(condition)                                                                            \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		if (!(condition)) {                                                                \
-			tap_print("%s %s:%d: needed: %s (errno %d)",                               \
-				  getpid() == tap_pid ? "Bail out!" : "#", __FILE__, __LINE__,     \
-				  #condition, errno);                                              \
-			_exit(TAP_NEED_STATUS);                                                    \
-		}                                                                                  \
+#define need(condition) \
+	do { \
+		errno = 0; \
+		if (!(condition)) { \
+			tap_print("%s %s:%d: needed: %s (errno %d)", \
+				  getpid() == tap_pid ? "Bail out!" : "#", __FILE__, __LINE__, \
+				  #condition, errno); \
+			_exit(TAP_NEED_STATUS); \
+		} \
 	} while (0)
 
 /* In a child: `call` must fail with `error`. */
-#define need_err(call, error)                                                                      \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		long tap_result_ = (long)(call);                                                   \
-		if (tap_result_ != -1 || errno != (error)) {                                       \
-			tap_print("# %s:%d: expected errno %d, got %ld, errno %d: %s", __FILE__,   \
-				  __LINE__, (error), tap_result_, errno, #call);                   \
-			_exit(TAP_NEED_STATUS);                                                    \
-		}                                                                                  \
+#define need_err(call, error) \
+	do { \
+		errno = 0; \
+		long tap_result_ = (long)(call); \
+		if (tap_result_ != -1 || errno != (error)) { \
+			tap_print("# %s:%d: expected errno %d, got %ld, errno %d: %s", __FILE__, \
+				  __LINE__, (error), tap_result_, errno, #call); \
+			_exit(TAP_NEED_STATUS); \
+		} \
 	} while (0)
 
 /* fork() whose child dies with its parent and has a guard clock of its own. */
@@ -259,7 +265,7 @@ static inline void *shared_alloc(size_t size)
 /* Never the measure of a test: only gives others time to get somewhere. */
 static inline void pause_ms(int ms)
 {
-	struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;
 }

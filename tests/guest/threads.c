@@ -192,8 +192,8 @@ static void *deferrer(void *arg)
 
 static void test_cancel(void)
 {
-	void *(*const bodies[])(void *) = {sleeper, spinner, deferrer};
-	static const char *const names[] = {"in a system call", "asynchronously", "when enabled"};
+	void *(*const bodies[])(void *) = { sleeper, spinner, deferrer };
+	static const char *const names[] = { "in a system call", "asynchronously", "when enabled" };
 	sem_init(&started, 0, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
 		pthread_t thread;

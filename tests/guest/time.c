@@ -32,15 +32,15 @@ static void test_clocks(void)
 		const char *name;
 		int64_t slack; /* a coarse clock may lag behind a fine one */
 	} clocks[] = {
-		{CLOCK_REALTIME, "CLOCK_REALTIME", 0},
-		{CLOCK_MONOTONIC, "CLOCK_MONOTONIC", 0},
-		{CLOCK_PROCESS_CPUTIME_ID, "CLOCK_PROCESS_CPUTIME_ID", 0},
-		{CLOCK_THREAD_CPUTIME_ID, "CLOCK_THREAD_CPUTIME_ID", 0},
-		{CLOCK_MONOTONIC_RAW, "CLOCK_MONOTONIC_RAW", 0},
-		{CLOCK_REALTIME_COARSE, "CLOCK_REALTIME_COARSE", 20000000},
-		{CLOCK_MONOTONIC_COARSE, "CLOCK_MONOTONIC_COARSE", 20000000},
-		{CLOCK_BOOTTIME, "CLOCK_BOOTTIME", 0},
-		{CLOCK_TAI, "CLOCK_TAI", 0},
+		{ CLOCK_REALTIME, "CLOCK_REALTIME", 0 },
+		{ CLOCK_MONOTONIC, "CLOCK_MONOTONIC", 0 },
+		{ CLOCK_PROCESS_CPUTIME_ID, "CLOCK_PROCESS_CPUTIME_ID", 0 },
+		{ CLOCK_THREAD_CPUTIME_ID, "CLOCK_THREAD_CPUTIME_ID", 0 },
+		{ CLOCK_MONOTONIC_RAW, "CLOCK_MONOTONIC_RAW", 0 },
+		{ CLOCK_REALTIME_COARSE, "CLOCK_REALTIME_COARSE", 20000000 },
+		{ CLOCK_MONOTONIC_COARSE, "CLOCK_MONOTONIC_COARSE", 20000000 },
+		{ CLOCK_BOOTTIME, "CLOCK_BOOTTIME", 0 },
+		{ CLOCK_TAI, "CLOCK_TAI", 0 },
 	};
 	struct timespec resolution;
 	for (size_t i = 0; i < ARRAY_SIZE(clocks); i++) {
@@ -89,7 +89,8 @@ static void test_agreement(void)
 
 static void test_sleep(void)
 {
-	struct timespec t = {0, 30000000}, bad = {0, 1000000000}, negative = {-1, 0}, zero = {};
+	struct timespec t = { 0, 30000000 }, bad = { 0, 1000000000 }, negative = { -1, 0 },
+			zero = {};
 	int64_t start = now(CLOCK_MONOTONIC);
 	is_int(nanosleep(&t, NULL), 0, "nanosleep");
 	ok(now(CLOCK_MONOTONIC) - start >= 30000000, "sleeps at least 30 ms");
@@ -103,7 +104,7 @@ static void test_sleep(void)
 	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL), 0, "TIMER_ABSTIME");
 	ok(now(CLOCK_MONOTONIC) >= start + 30000000, "sleeps until then");
 	is_int(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL), 0, "a time in the past");
-	t = (struct timespec){0, 1000000};
+	t = (struct timespec){ 0, 1000000 };
 	is_int(clock_nanosleep(CLOCK_REALTIME, 0, &t, NULL), 0, "CLOCK_REALTIME");
 	is_int(clock_nanosleep(CLOCK_BOOTTIME, 0, &t, NULL), 0, "CLOCK_BOOTTIME");
 	is_int(clock_nanosleep(99, 0, &t, NULL), EINVAL, "clock 99");
@@ -125,7 +126,7 @@ static void on_tick(int signal, siginfo_t *info, void *context)
 
 static void catch (int signal)
 {
-	struct sigaction action = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_tick, .sa_flags = SA_SIGINFO };
 	need(sigaction(signal, &action, NULL) == 0);
 	ticks = 0;
 }
@@ -138,7 +139,7 @@ static void await_ticks(int count)
 
 static void itimers(void)
 {
-	struct itimerval value = {{0, 5000}, {0, 5000}}, old, off = {};
+	struct itimerval value = { { 0, 5000 }, { 0, 5000 } }, old, off = {};
 	catch (SIGALRM);
 	alarm(0);
 	need(setitimer(ITIMER_REAL, &value, NULL) == 0);
@@ -179,7 +180,7 @@ static void itimers(void)
 
 static void not_inherited(void)
 {
-	struct itimerval value = {{}, {50, 0}};
+	struct itimerval value = { {}, { 50, 0 } };
 	need(setitimer(ITIMER_REAL, &value, NULL) == 0);
 	pid_t child = fork();
 	if (child == 0) {
@@ -191,8 +192,8 @@ static void not_inherited(void)
 
 static void posix_timers(void)
 {
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 2};
-	struct itimerspec value = {{0, 5000000}, {0, 5000000}}, got;
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 2 };
+	struct itimerspec value = { { 0, 5000000 }, { 0, 5000000 } }, got;
 	timer_t timer;
 	event.sigev_value.sival_int = 4711;
 	catch (SIGRTMIN + 2);
@@ -231,8 +232,8 @@ static void posix_timers(void)
 
 static void posix_timer_kinds(void)
 {
-	struct itimerspec value = {{}, {0, 1000000}}, got;
-	struct sigevent event = {.sigev_notify = SIGEV_NONE};
+	struct itimerspec value = { {}, { 0, 1000000 } }, got;
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
 	timer_t timer;
 	need(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
 	need(timer_settime(timer, 0, &value, NULL) == 0);
@@ -269,8 +270,8 @@ static void posix_timer_kinds(void)
 
 static void posix_timer_errors(void)
 {
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = 99};
-	struct itimerspec value = {{}, {0, 1000000000}};
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = 99 };
+	struct itimerspec value = { {}, { 0, 1000000000 } };
 	timer_t timer;
 	int id;
 	need_err(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);

@@ -26,7 +26,7 @@ static void test_exit(void)
 
 static void test_exec(void)
 {
-	static char *argv[] = {"vfork", "exit", NULL};
+	static char *argv[] = { "vfork", "exit", NULL };
 	value = 1;
 	pid_t child = vfork();
 	if (child == 0) {
@@ -97,7 +97,7 @@ static void test_nested(void)
 
 static void test_spawn(void)
 {
-	char *argv[] = {"vfork", "exit", NULL}, *cat[] = {"vfork", "hello", NULL};
+	char *argv[] = { "vfork", "exit", NULL }, *cat[] = { "vfork", "hello", NULL };
 	pid_t child;
 	char text[16] = "";
 	int fd[2];
@@ -122,7 +122,7 @@ static void test_spawn(void)
 
 static pid_t vfork_exec(void)
 {
-	static char *argv[] = {"vfork", "exit", NULL};
+	static char *argv[] = { "vfork", "exit", NULL };
 	pid_t child = vfork();
 	if (child == 0) {
 		execv(SELF, argv);

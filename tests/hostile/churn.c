@@ -19,7 +19,7 @@ static void *idle(void *arg)
 
 static void leave(int number)
 {
-	static char *argv[] = {"churn", "exit", NULL};
+	static char *argv[] = { "churn", "exit", NULL };
 	pthread_t thread;
 	int fd[2];
 	switch (number % 10) {

@@ -28,13 +28,13 @@
 enum { WORKERS = 4, CALLS = 2500, CALLS_PER_CHILD = 50, HANG_MS = 200, LAST_CALL = 470 };
 
 struct progress {
-	int next;	/* call that the child is about to make */
+	int next; /* call that the child is about to make */
 	char pad[4092]; /* a page for each worker */
 };
 
 static struct progress *progress;
 static char buffer[1 << 16] __attribute__((aligned(4096)));
-static char paths[4][64] = {"/tmp/randcall", "/etc/passwd", "/proc/self/maps", "/tmp"};
+static char paths[4][64] = { "/tmp/randcall", "/etc/passwd", "/proc/self/maps", "/tmp" };
 
 static uint64_t mix(uint64_t *state)
 {
@@ -46,32 +46,32 @@ static uint64_t mix(uint64_t *state)
 
 static uint64_t random_argument(uint64_t *state)
 {
-	static const uint64_t interesting[] = {0,
-					       1,
-					       2,
-					       3,
-					       4,
-					       7,
-					       8,
-					       16,
-					       64,
-					       4095,
-					       4096,
-					       4097,
-					       65536,
-					       0x7fffffff,
-					       0x80000000,
-					       0xffffffff,
-					       0x100000000,
-					       1UL << 46,
-					       1UL << 47,
-					       (1UL << 47) - 4096,
-					       1UL << 63,
-					       ~0UL,
-					       -4096UL,
-					       -2UL,
-					       0x700000000000,
-					       0x7f0000000000};
+	static const uint64_t interesting[] = { 0,
+						1,
+						2,
+						3,
+						4,
+						7,
+						8,
+						16,
+						64,
+						4095,
+						4096,
+						4097,
+						65536,
+						0x7fffffff,
+						0x80000000,
+						0xffffffff,
+						0x100000000,
+						1UL << 46,
+						1UL << 47,
+						(1UL << 47) - 4096,
+						1UL << 63,
+						~0UL,
+						-4096UL,
+						-2UL,
+						0x700000000000,
+						0x7f0000000000 };
 	uint64_t r = mix(state);
 	switch (r % 10) {
 	case 0:
@@ -154,7 +154,7 @@ static void make_call(uint64_t seed, int worker, int index)
 
 static void set_limit(int resource, uint64_t value)
 {
-	struct rlimit limit = {value, value};
+	struct rlimit limit = { value, value };
 	setrlimit(resource, &limit);
 }
 
@@ -180,7 +180,7 @@ static void child(uint64_t seed, int worker, int first)
 
 static void sleep_ms(int ms)
 {
-	struct timespec t = {0, ms * 1000000L};
+	struct timespec t = { 0, ms * 1000000L };
 	nanosleep(&t, NULL);
 }
 

@@ -35,7 +35,7 @@ static void tree(void)
 static void bomb(void)
 {
 	/* Children fork until the limit says no, or 200 are there; then all are killed. */
-	struct rlimit limit = {200, 200};
+	struct rlimit limit = { 200, 200 };
 	static pid_t children[200];
 	int count = 0;
 	setrlimit(RLIMIT_NPROC, &limit);
@@ -69,7 +69,7 @@ static void signals(void)
 	/* Four processes shower each other. */
 	pid_t *pids = shared_alloc(4096);
 	int *ready = (int *)(pids + 8), bad = 0;
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NODEFER};
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_NODEFER };
 	for (int i = SIGRTMIN; i < SIGRTMIN + 4; i++)
 		sigaction(i, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
@@ -158,7 +158,7 @@ static void threads(void)
 /* Threads that exec at the same time: one wins. */
 static void *exec_thread(void *arg)
 {
-	char *argv[] = {"storm", "exit", NULL};
+	char *argv[] = { "storm", "exit", NULL };
 	pthread_barrier_wait(arg);
 	execv("/proc/self/exe", argv);
 	return NULL;

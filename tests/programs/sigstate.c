@@ -107,7 +107,7 @@ static void *work(void *arg)
 {
 	long me = (long)arg, tid = syscall(SYS_gettid);
 	alternate = malloc(ALT_SIZE);
-	stack_t stack = {.ss_sp = alternate, .ss_size = ALT_SIZE};
+	stack_t stack = { .ss_sp = alternate, .ss_size = ALT_SIZE };
 	char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sigaltstack(&stack, NULL) != 0 || page == MAP_FAILED)
 		fail("sigaltstack");
@@ -137,7 +137,7 @@ static void *work(void *arg)
 int main(void)
 {
 	pthread_t threads[THREADS];
-	struct sigaction action = {.sa_flags = SA_ONSTACK};
+	struct sigaction action = { .sa_flags = SA_ONSTACK };
 	long sum = 0;
 	void *result;
 	alarm(100);

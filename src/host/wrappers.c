@@ -190,14 +190,21 @@ int host_poll(struct pollfd *fds, unsigned int count, int timeout_ms)
  * one's last. */
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)
 {
+	int saved = errno;
 	void *p = mmap(addr, size, prot, flags, fd, off);
 
-	return p == MAP_FAILED ? (void *)(long)-errno : p; // NOLINT
+	if (p == MAP_FAILED)
+		p = (void *)(long)-errno; // NOLINT
+	errno = saved;
+	return p;
 }
 
 int host_munmap(void *addr, size_t size)
 {
-	return munmap(addr, size) ? -errno : 0;
+	int saved = errno, ret = munmap(addr, size) ? -errno : 0;
+
+	errno = saved;
+	return ret;
 }
 #else
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +264,10 @@ static void expect_panic(void (*fn)(void))
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		close(1);
 		close(2);
+		signal(SIGABRT, SIG_DFL);
+		signal(SIGSEGV, SIG_DFL);
 		fn();
 		_exit(0);
 	}
@@ -454,7 +458,7 @@ int main(int argc, char **argv)
 	};
 
 	g_self = argv[0];
-	log_setup(2, LOG_WARN, host_write);
+	log_setup(2, LOG_ERROR, host_write);
 	if (argc == 3 && strcmp(argv[1], "--walk") == 0)
 		return world_check((int)strtol(argv[2], NULL, 10));
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -862,7 +863,9 @@ static void expect_panic(void (*fn)(void *))
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		close(1);
 		close(2);
+		signal(SIGABRT, SIG_DFL);
 		_exit(sched_run_fiber(1, fn, NULL));
 	}
 	waitpid(pid, &status, 0);

@@ -2,6 +2,8 @@
 
 #include "cred/user.h"
 
+#include <stdatomic.h>
+
 #include "arena/slab.h"
 #include "base/hash.h"
 

@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/rbtree.h"
 #include "base/refcount.h"
 #include "base/types.h"
 #include "cred/cred.h"
@@ -78,7 +80,7 @@ struct sigqueue {
 	struct list link; /* [H] in a pending queue */
 	siginfo_t info; /* [H] */
 	struct posix_timer *timer; /* [H] of a POSIX timer: preallocated there, not freed */
-	bool preallocated; /* [I] */
+	struct user_usage *user; /* [I] owned: in whose count of queued signals it is */
 };
 
 struct sigpending {
@@ -174,6 +176,7 @@ struct task {
 
 	/* Exit. */
 	bool exiting; /* [H] */
+	bool last_of_group; /* [F] of those that exit */
 	bool exit_notified; /* [S] a zombie */
 	bool released; /* [S] reaped: unlinked from everything */
 	int exit_status; /* [S] wait status */
@@ -188,6 +191,7 @@ struct task {
 	s64 start_time; /* [I] ns of CLOCK_BOOTTIME */
 	u64 min_flt, maj_flt, nvcsw, nivcsw; /* [F] approximate */
 	_Atomic u64 user_ns_seen, sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
+	u64 user_ns_base; /* [F] user time on platform threads before the present one (exec) */
 	u32 personality; /* [F] */
 };
 
@@ -203,7 +207,8 @@ struct thread_group {
 	struct refcount refs;
 	struct list tasks; /* [S] */
 	u32 task_count; /* [S] */
-	u32 live_count; /* [S] tasks that have not passed exit main */
+	u32 live_count; /* [S] tasks that have not begun exit main */
+	u32 mm_users; /* [S] tasks of the group that count in an mm_share; never more than count there */
 	struct task *leader; /* [S] */
 	struct list sibling; /* [S] in parent->children */
 	struct task *parent; /* [S] null for the first process and once unlinked */
@@ -245,7 +250,8 @@ struct thread_group {
 	} itimer_virtual, itimer_prof;
 	struct timer cpu_tick; /* armed while a CPU-time timer is */
 	u64 cpu_limit_next; /* ns of CPU time at which RLIMIT_CPU is looked at next; 0: not yet known */
-	struct list posix_timers; /* [H] */
+	struct rb_root posix_timers; /* [H] by id */
+	struct list cpu_timers; /* [H] those that count CPU time and are armed */
 	s32 next_timer_id; /* [H] */
 	u32 posix_timer_count; /* [H] */
 };
@@ -447,6 +453,10 @@ void siginfo_kernel(siginfo_t *info, int sig);
 int signal_send_pgrp(struct process_group *pg, const siginfo_t *info) REQUIRES(lc_tasks);
 /* A synchronous fault of t: cannot be blocked or ignored. Own fiber. */
 void signal_force(struct task *t, const siginfo_t *info);
+/* kill(2) of a process group (0: the sender's own) and of all that the sender may see, permission checked: 0, -ESRCH,
+ * -EPERM as kill. info->si_signo may be 0. */
+long signal_kill_pgrp(struct task *sender, u32 pgid, const siginfo_t *info);
+long signal_kill_all(struct task *sender, const siginfo_t *info);
 /* kill(2)'s permission check of t's subject against target; sig for SIGCONT's exception. */
 int signal_permission(struct task *sender, struct task *target, int sig);
 bool signal_pending(struct task *t); /* an unblocked signal or a stop waits */
@@ -507,6 +517,8 @@ int task_timer_settime(struct task *t, s32 id, int flags, const struct itimer_ns
 int task_timer_gettime(struct task *t, s32 id, struct itimer_ns *ret);
 int task_timer_getoverrun(struct task *t, s32 id);
 int task_timer_delete(struct task *t, s32 id);
+/* RLIMIT_CPU of tg may have changed: have it watched. */
+void task_cpu_limit_changed(struct thread_group *tg);
 
 #include "arena/arena.h"
 

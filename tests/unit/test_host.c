@@ -198,7 +198,7 @@ static void test_shared_fault(void **state)
 
 static void test_real_crash(void **state)
 {
-	int *volatile nowhere = NULL;
+	volatile int *volatile nowhere = NULL;
 	int status;
 	pid_t pid = fork();
 

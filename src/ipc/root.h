@@ -1,0 +1,24 @@
+#pragma once
+
+/* What ipc keeps for the whole kernel: one object. */
+
+#include "base/list.h"
+#include "base/types.h"
+#include "sched/lock_order.h"
+
+#define FUTEX_BUCKETS 256U
+
+struct futex_bucket {
+	struct spin lock; /* class lc_futex */
+	struct list waiters; /* [lock] struct futex_waiter */
+	u64 enqueued; /* [lock] waiters ever put on the list */
+};
+
+struct ipc_root {
+	struct futex_bucket *futexes; /* [I] FUTEX_BUCKETS of them, arena array */
+	struct mutex epoll_graph; /* class lc_epoll_graph */
+	u64 epoll_visit; /* [lc_epoll_graph] number of the last walk */
+};
+
+/* Null when memory is short. */
+struct ipc_root *ipc_root(void);

@@ -1,0 +1,376 @@
+/* Descriptors: duplicating, closing, fcntl, the ioctls that all files have, syncing. */
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include "ipc/pipe.h"
+#include "syscall/util.h"
+#include "syscall_protos.h"
+
+/* What F_SETFL may change. */
+#define SETFL_FLAGS (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
+
+long sys_close(struct task *t, int fd)
+{
+	/* The descriptor is gone even if a signal came: never restarted. */
+	return fd_close(&t->subject, fd);
+}
+
+long sys_close_range(struct task *t, u32 first, u32 last, u32 flags)
+{
+	if (flags & ~(u32)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last)
+		return -EINVAL;
+	if (flags & CLOSE_RANGE_UNSHARE && fdtable_users(t->subject.files) > 1) {
+		struct fdtable *own, *old = t->subject.files;
+		int err = fdtable_fork(old, UINT32_MAX, &own);
+
+		if (err)
+			return err;
+		task_lock(t);
+		t->subject.files = own;
+		task_unlock(t);
+		fdtable_put(old);
+	}
+	return fd_close_range(&t->subject, first, last, flags & CLOSE_RANGE_CLOEXEC);
+}
+
+/* ---- dup ---- */
+
+static long dup_from(struct task *t, struct file *f, int min_fd, u32 flags)
+{
+	if (min_fd < 0 || (u64)min_fd >= rlimit_get(t->subject.rlimits, RLIMIT_NOFILE))
+		return -EINVAL;
+	return fd_install(&t->subject, f, min_fd, flags);
+}
+
+long sys_dup(struct task *t, int fd)
+{
+	struct file *f = file_lookup_any(t, fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = fd_install(&t->subject, f, 0, 0);
+	file_put(f);
+	return ret;
+}
+
+static long dup_to(struct task *t, int old, int new, u32 flags)
+{
+	struct file *f = file_lookup_any(t, old);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	if (new < 0 || (u64)new >= rlimit_get(t->subject.rlimits, RLIMIT_NOFILE))
+		ret = -EBADF;
+	else
+		ret = fd_install_at(&t->subject, f, new, flags);
+	file_put(f);
+	return ret < 0 ? ret : new;
+}
+
+long sys_dup2(struct task *t, int old, int new)
+{
+	if (old == new) {
+		struct file *f = file_lookup_any(t, old);
+
+		if (!f)
+			return -EBADF;
+		file_put(f);
+		return new;
+	}
+	return dup_to(t, old, new, 0);
+}
+
+long sys_dup3(struct task *t, int old, int new, int flags)
+{
+	if (flags & ~O_CLOEXEC || old == new)
+		return -EINVAL;
+	return dup_to(t, old, new, flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0);
+}
+
+/* ---- fcntl ---- */
+
+struct f_owner {
+	int type, pid;
+};
+
+static long fcntl_setfl(struct task *t, struct file *f, u32 arg)
+{
+	u32 flags = (f->flags & ~(u32)SETFL_FLAGS) | (arg & SETFL_FLAGS);
+
+	return file_setfl(&t->subject, f, flags);
+}
+
+static long fcntl_owner(struct task *t, struct file *f, int cmd, u64 arg)
+{
+	struct f_owner owner;
+	s32 pid;
+	int err;
+
+	spin_lock(&f->lock, &lc_file);
+	pid = (s32)f->owner_pid;
+	spin_unlock(&f->lock, &lc_file);
+	switch (cmd) {
+	case F_GETOWN:
+		return pid;
+	case F_GETOWN_EX:
+		owner.type = pid < 0 ? F_OWNER_PGRP : F_OWNER_PID;
+		owner.pid = pid < 0 ? -pid : pid;
+		return copy_out(&t->subject, UADDR(arg), &owner, sizeof(owner));
+	case F_SETOWN_EX:
+		err = copy_in(&t->subject, &owner, UADDR(arg), sizeof(owner));
+		if (err)
+			return err;
+		if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
+			return -EINVAL;
+		pid = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
+		break;
+	default:
+		pid = (s32)arg;
+		if (pid == INT32_MIN)
+			return -EINVAL;
+	}
+	if (pid) {
+		bool found;
+
+		tasks_lock();
+		found = pid < 0 ? pgrp_find(task_pid_ns(t), (u32)-pid) : (void *)task_find(task_pid_ns(t), (u32)pid);
+		tasks_unlock();
+		if (!found)
+			return -ESRCH;
+	}
+	spin_lock(&f->lock, &lc_file);
+	f->owner_pid = (u32)pid;
+	spin_unlock(&f->lock, &lc_file);
+	return 0;
+}
+
+static long fcntl_sig(struct file *f, int cmd, u64 arg)
+{
+	long ret = 0;
+
+	if (cmd == F_SETSIG && arg > GUEST_NSIG)
+		return -EINVAL;
+	spin_lock(&f->lock, &lc_file);
+	if (cmd == F_SETSIG)
+		f->owner_sig = (int)arg;
+	else
+		ret = f->owner_sig;
+	spin_unlock(&f->lock, &lc_file);
+	return ret;
+}
+
+/* Commands on the file, not only the descriptor. */
+static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
+{
+	switch (cmd) {
+	case F_SETFL:
+		return fcntl_setfl(t, f, (u32)arg);
+	case F_GETOWN:
+	case F_SETOWN:
+	case F_GETOWN_EX:
+	case F_SETOWN_EX:
+		return fcntl_owner(t, f, cmd, arg);
+	case F_GETSIG:
+	case F_SETSIG:
+		return fcntl_sig(f, cmd, arg);
+	case F_GETPIPE_SZ:
+	case F_SETPIPE_SZ:
+		return pipe_fcntl(&t->subject, f, cmd, arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return -ENOLCK;
+	default:
+		return -EINVAL;
+	}
+}
+
+long sys_fcntl(struct task *t, int fd, int cmd, u64 arg)
+{
+	u32 fd_flags;
+	struct file *f = fd_get(t->subject.files, fd, &fd_flags);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	switch (cmd) {
+	case F_DUPFD:
+		ret = dup_from(t, f, (int)arg, 0);
+		break;
+	case F_DUPFD_CLOEXEC:
+		ret = dup_from(t, f, (int)arg, FD_CLOEXEC_FLAG);
+		break;
+	case F_GETFD:
+		ret = fd_flags & FD_CLOEXEC_FLAG;
+		break;
+	case F_SETFD:
+		ret = fd_set_flags(t->subject.files, fd, arg & FD_CLOEXEC);
+		break;
+	case F_GETFL:
+		ret = f->flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+		break;
+	default:
+		ret = f->flags & O_PATH ? -EBADF : fcntl_file(t, f, cmd, arg);
+	}
+	file_put(f);
+	return ret;
+}
+
+/* ---- ioctl ---- */
+
+static long ioctl_set_flag(struct task *t, struct file *f, u64 arg, u32 flag)
+{
+	u32 on, flags = f->flags;
+	int err = copy_in(&t->subject, &on, UADDR(arg), sizeof(on));
+
+	if (err)
+		return err;
+	flags = on ? flags | flag : flags & ~flag;
+	return file_setfl(&t->subject, f, flags);
+}
+
+static long ioctl_file(struct task *t, struct file *f, u32 cmd, u64 arg)
+{
+	return f->ops->ioctl ? f->ops->ioctl(&t->subject, f, cmd, arg) : -ENOTTY;
+}
+
+/* A regular file or directory: what is left to read, the block size. */
+static long ioctl_inode(struct task *t, struct file *f, u32 cmd, u64 arg)
+{
+	struct kstat k;
+	int value, err;
+
+	if (!S_ISREG(f->inode->mode) && !(cmd == FIGETBSZ && S_ISDIR(f->inode->mode)))
+		return ioctl_file(t, f, cmd, arg);
+	err = inode_getattr(&t->subject, f->inode, &k);
+	if (err)
+		return err;
+	value = cmd == FIGETBSZ ? (int)k.blksize : (int)((s64)k.size - f->pos);
+	return copy_out(&t->subject, UADDR(arg), &value, sizeof(value));
+}
+
+long sys_ioctl(struct task *t, int fd, u32 cmd, u64 arg)
+{
+	struct file *f = file_lookup(t, fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	switch (cmd) {
+	case FIOCLEX:
+		ret = fd_set_flags(t->subject.files, fd, FD_CLOEXEC_FLAG);
+		break;
+	case FIONCLEX:
+		ret = fd_set_flags(t->subject.files, fd, 0);
+		break;
+	case FIONBIO:
+		ret = ioctl_set_flag(t, f, arg, O_NONBLOCK);
+		break;
+	case FIOASYNC:
+		ret = ioctl_set_flag(t, f, arg, O_ASYNC);
+		break;
+	case FIONREAD:
+	case FIGETBSZ:
+		ret = ioctl_inode(t, f, cmd, arg);
+		break;
+	default:
+		ret = ioctl_file(t, f, cmd, arg);
+	}
+	file_put(f);
+	return task_restart(ret, ERESTARTSYS);
+}
+
+/* ---- syncing ---- */
+
+static long do_fsync(struct task *t, int fd, bool data_only)
+{
+	struct file *f = file_lookup(t, fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = file_fsync(&t->subject, f, data_only);
+	file_put(f);
+	return ret;
+}
+
+long sys_fsync(struct task *t, int fd)
+{
+	return do_fsync(t, fd, false);
+}
+
+long sys_fdatasync(struct task *t, int fd)
+{
+	return do_fsync(t, fd, true);
+}
+
+/* What the guest wrote is in this kernel's memory or the host's: there is nothing to be written back. */
+long sys_sync(struct task *t)
+{
+	return 0;
+}
+
+long sys_syncfs(struct task *t, int fd)
+{
+	struct file *f = file_lookup(t, fd);
+
+	if (!f)
+		return -EBADF;
+	file_put(f);
+	return 0;
+}
+
+long sys_sync_file_range(struct task *t, int fd, s64 offset, s64 size, u32 flags)
+{
+	struct file *f;
+	long ret = 0;
+
+	if (flags & ~7U || offset < 0 || size < 0 || offset + size < offset)
+		return -EINVAL;
+	f = file_lookup(t, fd);
+	if (!f)
+		return -EBADF;
+	if (f->stream)
+		ret = -ESPIPE;
+	file_put(f);
+	return ret;
+}
+
+/* Hints about coming reads; the host has its own ideas. */
+long sys_fadvise64(struct task *t, int fd, s64 offset, s64 size, int advice)
+{
+	struct file *f = file_lookup(t, fd);
+	long ret = 0;
+
+	if (!f)
+		return -EBADF;
+	if (S_ISFIFO(f->inode->mode))
+		ret = -ESPIPE;
+	else if (size < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE)
+		ret = -EINVAL;
+	file_put(f);
+	return ret;
+}
+
+long sys_readahead(struct task *t, int fd, s64 offset, u64 count)
+{
+	struct file *f = file_lookup(t, fd);
+	long ret = 0;
+
+	if (!f)
+		return -EBADF;
+	if (!f->readable)
+		ret = -EBADF;
+	else if (!S_ISREG(f->inode->mode))
+		ret = -EINVAL;
+	file_put(f);
+	return ret;
+}

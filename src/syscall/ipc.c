@@ -1,0 +1,113 @@
+/* Making pipes, eventfds and epolls. */
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "ipc/epoll.h"
+#include "ipc/eventfd.h"
+#include "ipc/pipe.h"
+#include "syscall/util.h"
+#include "syscall_protos.h"
+
+static u32 cloexec_flag(int flags)
+{
+	return flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0;
+}
+
+/* Give f (reference taken over) a descriptor. */
+static long install(struct task *t, struct file *f, int flags)
+{
+	long ret = fd_install(&t->subject, f, 0, cloexec_flag(flags));
+
+	file_put(f);
+	return ret;
+}
+
+/* ---- pipes ---- */
+
+long sys_pipe2(struct task *t, struct uaddr ufds, int flags)
+{
+	struct file *f[2];
+	int fds[2], err;
+
+	if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+		return -EINVAL;
+	err = pipe_create(&t->subject, (u32)flags, f);
+	if (err)
+		return err;
+	err = fd_install_two(&t->subject, f, cloexec_flag(flags), fds);
+	file_put(f[0]);
+	file_put(f[1]);
+	if (err)
+		return err;
+	err = copy_out(&t->subject, ufds, fds, sizeof(fds));
+	if (err) {
+		(void)!fd_close(&t->subject, fds[0]);
+		(void)!fd_close(&t->subject, fds[1]);
+	}
+	return err;
+}
+
+long sys_pipe(struct task *t, struct uaddr fds)
+{
+	return sys_pipe2(t, fds, 0);
+}
+
+/* ---- eventfd ---- */
+
+long sys_eventfd2(struct task *t, u32 initval, int flags)
+{
+	struct file *f;
+	int err;
+
+	_Static_assert(EVENTFD_SEMAPHORE == EFD_SEMAPHORE, "flag of eventfd");
+	if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
+		return -EINVAL;
+	err = eventfd_create(&t->subject, initval, (u32)flags, &f);
+	return err ? err : install(t, f, flags);
+}
+
+long sys_eventfd(struct task *t, u32 initval)
+{
+	return sys_eventfd2(t, initval, 0);
+}
+
+/* ---- epoll ---- */
+
+long sys_epoll_create1(struct task *t, int flags)
+{
+	struct file *f;
+	int err;
+
+	if (flags & ~EPOLL_CLOEXEC)
+		return -EINVAL;
+	err = epoll_create_file(&t->subject, &f);
+	return err ? err : install(t, f, flags);
+}
+
+long sys_epoll_create(struct task *t, int size)
+{
+	return size > 0 ? sys_epoll_create1(t, 0) : -EINVAL;
+}
+
+long sys_epoll_ctl(struct task *t, int epfd, int op, int fd, struct uaddr uevent)
+{
+	struct epoll_event_k event = {};
+	struct file *ep, *f;
+	long ret = -EBADF;
+
+	if (op != EPOLL_CTL_DEL) {
+		ret = copy_in(&t->subject, &event, uevent, sizeof(event));
+		if (ret)
+			return ret;
+		ret = -EBADF;
+	}
+	ep = file_lookup(t, epfd);
+	f = file_lookup(t, fd);
+	if (ep && f)
+		ret = epoll_ctl_file(ep, op, fd, f, &event);
+	file_put(f);
+	file_put(ep);
+	return ret;
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+/* What the system call layer keeps: one object. */
+
+#include "base/types.h"
+
+struct task;
+
+struct syscall_state {
+	bool strace; /* [I] */
+	int strace_fd; /* [I] transient */
+	_Atomic u64 logged[8]; /* [a] bit n: the lack of call n has been logged */
+};
+
+/* Null before syscall_init. */
+struct syscall_state *syscall_state(void);
+
+typedef long syscall_fn(struct task *t, const u64 a[6]);

@@ -21,10 +21,12 @@ u32 fdtable_users(const struct fdtable *t);
 
 /* The file at fd with a reference, or null. Flags may be null. */
 struct file *fd_get(struct fdtable *t, int fd, u32 *ret_flags);
-/* Lowest free descriptor >= min_fd and < RLIMIT_NOFILE of s; takes its own reference to f. -EMFILE. */
+/* Lowest free descriptor >= min_fd and < RLIMIT_NOFILE of s; takes its own reference to f. -EMFILE.
+ */
 [[nodiscard]] int fd_install(struct subject *s, struct file *f, int min_fd, u32 flags);
 /* Two at once, or none (pipe, socketpair). */
-[[nodiscard]] int fd_install_two(struct subject *s, struct file *const f[2], u32 flags, int ret_fd[2]);
+[[nodiscard]] int fd_install_two(struct subject *s, struct file *const f[2], u32 flags,
+				 int ret_fd[2]);
 /* dup2/dup3: put f at fd, closing what was there. -EBADF if fd is out of range. */
 [[nodiscard]] int fd_install_at(struct subject *s, struct file *f, int fd, u32 flags);
 [[nodiscard]] int fd_close(struct subject *s, int fd); /* -EBADF */

@@ -20,22 +20,25 @@ struct qname {
 };
 
 /* Null when memory is short. inode's reference is taken over on success; the name is copied. */
-[[nodiscard]] struct dentry *dentry_create(struct super *sb, struct dentry *parent, const struct qname *q,
-					   struct inode *inode);
+[[nodiscard]] struct dentry *dentry_create(struct super *sb, struct dentry *parent,
+					   const struct qname *q, struct inode *inode);
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d); /* null is fine; may park */
 struct dentry *dentry_parent(struct dentry *d); /* with a reference; null for a root */
 void dcache_init(struct dcache *c, struct hash_key key);
 struct qname dcache_qname(const struct super *sb, const char *name, size_t len);
-struct dentry *dcache_lookup(struct dentry *parent, const struct qname *q); /* with a reference, or null */
+struct dentry *dcache_lookup(struct dentry *parent,
+			     const struct qname *q); /* with a reference, or null */
 /* Let look-ups find d, in the place of what they found before. Parent's lock held. */
 void dcache_add(struct dentry *d) REQUIRES(lc_inode_dir);
 /* Let look-ups not find d. dead: its name has been deleted. */
 void dcache_remove(struct dentry *d, bool dead);
 /* Drop what is cached and unused below dir (dir stays). */
 void dcache_prune(struct dentry *dir);
-/* d takes the name q in parent; name is an arena copy of it, taken over. The locks of both directories held. */
-void dcache_move(struct dentry *d, struct dentry *parent, const struct qname *q, char *name) REQUIRES(lc_inode_dir);
+/* d takes the name q in parent; name is an arena copy of it, taken over. The locks of both
+ * directories held. */
+void dcache_move(struct dentry *d, struct dentry *parent, const struct qname *q, char *name)
+	REQUIRES(lc_inode_dir);
 void dcache_exchange(struct dentry *a, struct dentry *b) REQUIRES(lc_inode_dir);
 /* a is b, or above it. */
 bool dentry_is_ancestor(struct dentry *a, struct dentry *b);
@@ -50,7 +53,8 @@ static inline bool dentry_is_dir(const struct dentry *d)
 
 enum last_type { LAST_NORM, LAST_DOT, LAST_DOTDOT, LAST_NONE };
 
-/* A walk under way. What is still to go is p, then the rests on the stack (each has at least one component). */
+/* A walk under way. What is still to go is p, then the rests on the stack (each has at least one
+ * component). */
 struct walk {
 	struct subject *s;
 	u32 flags;
@@ -69,20 +73,23 @@ struct walk {
 	bool trailing; /* slashes stood after the last component */
 };
 
-[[nodiscard]] int walk_init(struct walk *w, struct subject *s, int dirfd, const char *path, u32 flags);
+[[nodiscard]] int walk_init(struct walk *w, struct subject *s, int dirfd, const char *path,
+			    u32 flags);
 void walk_fini(struct walk *w);
 /* Go to the directory of the last component, which is then in w->last. */
 [[nodiscard]] int walk_to_last(struct walk *w);
-/* Take the step to w->last; a symbolic link is followed (then there is more to walk) if follow is set. */
+/* Take the step to w->last; a symbolic link is followed (then there is more to walk) if follow is
+ * set. */
 [[nodiscard]] int walk_step(struct walk *w, bool follow, bool *ret_followed);
 /* As walk_step, but to dentry d, which is w->last in w->cur; its reference is taken over. */
 [[nodiscard]] int walk_step_to(struct walk *w, struct dentry *d, bool follow, bool *ret_followed);
 /* Walk on to the end. */
 [[nodiscard]] int walk_to_end(struct walk *w);
 /* The dentry (perhaps negative) of a name in dir, with a reference. */
-[[nodiscard]] int dir_lookup(struct subject *s, struct dentry *dir, const struct qname *q, struct dentry **ret);
-[[nodiscard]] int dir_lookup_locked(struct subject *s, struct dentry *dir, const struct qname *q, struct dentry **ret)
-	REQUIRES(lc_inode_dir);
+[[nodiscard]] int dir_lookup(struct subject *s, struct dentry *dir, const struct qname *q,
+			     struct dentry **ret);
+[[nodiscard]] int dir_lookup_locked(struct subject *s, struct dentry *dir, const struct qname *q,
+				    struct dentry **ret) REQUIRES(lc_inode_dir);
 struct qname walk_qname(const struct walk *w);
 
 /* ---- names.c ---- */
@@ -94,9 +101,10 @@ struct make {
 	const char *target;
 	struct inode *inode; /* MAKE_LINK; borrowed */
 };
-/* Make what m says in the place of negative dentry d in dir; *ret, if not null, gets the new dentry. */
-[[nodiscard]] int make_locked(struct subject *s, const struct path *dir, struct dentry *d, const struct make *m,
-			      struct dentry **ret) REQUIRES(lc_inode_dir);
+/* Make what m says in the place of negative dentry d in dir; *ret, if not null, gets the new
+ * dentry. */
+[[nodiscard]] int make_locked(struct subject *s, const struct path *dir, struct dentry *d,
+			      const struct make *m, struct dentry **ret) REQUIRES(lc_inode_dir);
 
 /* ---- inode.c, attr.c ---- */
 
@@ -110,7 +118,8 @@ int path_want_write(const struct path *p);
 
 void mount_get(struct mount *m);
 void mount_put(struct mount *m);
-/* What is mounted on *p, and on that; *p's references move along. -EXDEV if no_xdev and there is something. */
+/* What is mounted on *p, and on that; *p's references move along. -EXDEV if no_xdev and there is
+ * something. */
 [[nodiscard]] int path_cross_mounts(struct path *p, bool no_xdev);
 /* From a mount's root to the place that it is mounted on. False at the top. */
 bool path_leave_mount(struct path *p);

@@ -1,6 +1,7 @@
 #pragma once
 
-/* The path walk, and operations on names. Paths are kernel strings (copied in already). All may park. */
+/* The path walk, and operations on names. Paths are kernel strings (copied in already). All may
+ * park. */
 
 #include "vfs/vfs.h"
 
@@ -33,17 +34,21 @@ enum walk_flags {
 	WALK_NO_XDEV = 32,
 	WALK_BENEATH = 64,
 	WALK_IN_ROOT = 128,
-	WALK_OPEN_EXEC = 256, /* vfs_open for execve: wants X_OK instead of R_OK, and a regular file (-EACCES) */
+	WALK_OPEN_EXEC = 256, /* vfs_open for execve: wants X_OK instead of R_OK, and a regular file
+				 (-EACCES) */
 };
 
-/* Where a relative path starts: dirfd as the guest gave it (AT_FDCWD: the cwd). -EBADF, -ENOTDIR. */
+/* Where a relative path starts: dirfd as the guest gave it (AT_FDCWD: the cwd). -EBADF, -ENOTDIR.
+ */
 [[nodiscard]] int path_start(struct subject *s, int dirfd, const char *path, struct path *ret);
 /* Walk; *ret is owned by the caller. */
-[[nodiscard]] int path_walk(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret);
-/* Walk to the parent; *ret_last (NAME_MAX_GUEST+1 bytes) gets the last component; *ret_trailing_slash if one stood
- * there. "." and ".." as last component are returned as they are; "/" if there is none. */
-[[nodiscard]] int path_walk_parent(struct subject *s, int dirfd, const char *path, u32 flags, struct path *ret_dir,
-				   char *ret_last, bool *ret_trailing_slash);
+[[nodiscard]] int path_walk(struct subject *s, int dirfd, const char *path, u32 flags,
+			    struct path *ret);
+/* Walk to the parent; *ret_last (NAME_MAX_GUEST+1 bytes) gets the last component;
+ * *ret_trailing_slash if one stood there. "." and ".." as last component are returned as they are;
+ * "/" if there is none. */
+[[nodiscard]] int path_walk_parent(struct subject *s, int dirfd, const char *path, u32 flags,
+				   struct path *ret_dir, char *ret_last, bool *ret_trailing_slash);
 /* Absolute path as seen from root (appended; "(unreachable)" and " (deleted)" as Linux). */
 [[nodiscard]] int path_format(const struct path *p, const struct path *root, struct strbuf *out);
 
@@ -53,36 +58,40 @@ struct open_how_k {
 	u32 flags, mode;
 	u32 walk; /* WALK_* restrictions of openat2 */
 };
-[[nodiscard]] int vfs_open(struct subject *s, int dirfd, const char *path, const struct open_how_k *how,
-			   struct file **ret);
+[[nodiscard]] int vfs_open(struct subject *s, int dirfd, const char *path,
+			   const struct open_how_k *how, struct file **ret);
 [[nodiscard]] int vfs_mkdir(struct subject *s, int dirfd, const char *path, u32 mode);
 [[nodiscard]] int vfs_mknod(struct subject *s, int dirfd, const char *path, u32 mode, u64 rdev);
 [[nodiscard]] int vfs_unlink(struct subject *s, int dirfd, const char *path);
 [[nodiscard]] int vfs_rmdir(struct subject *s, int dirfd, const char *path);
 [[nodiscard]] int vfs_symlink(struct subject *s, const char *target, int dirfd, const char *path);
-[[nodiscard]] int vfs_link(struct subject *s, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
-			   int flags);
+[[nodiscard]] int vfs_link(struct subject *s, int old_dirfd, const char *old_path, int new_dirfd,
+			   const char *new_path, int flags);
 [[nodiscard]] int vfs_rename(struct subject *s, int old_dirfd, const char *old_path, int new_dirfd,
 			     const char *new_path, u32 flags);
 [[nodiscard]] int vfs_getattr(struct subject *s, const struct path *p, struct kstat *ret);
-[[nodiscard]] int vfs_setattr(struct subject *s, const struct path *p, const struct iattr *attr); /* permission too */
+[[nodiscard]] int vfs_setattr(struct subject *s, const struct path *p,
+			      const struct iattr *attr); /* permission too */
 [[nodiscard]] ssize_t vfs_readlink(struct subject *s, const struct path *p, char *buf, size_t size);
 [[nodiscard]] int vfs_truncate(struct subject *s, const struct path *p, s64 size);
 [[nodiscard]] int vfs_statfs(struct subject *s, const struct path *p, struct host_statfs *ret);
 
-/* Open what path names (O_PATH of a magic link's target, and so on); no walk. Permission is checked. */
-[[nodiscard]] int vfs_open_path(struct subject *s, const struct path *p, u32 flags, struct file **ret);
+/* Open what path names (O_PATH of a magic link's target, and so on); no walk. Permission is
+ * checked. */
+[[nodiscard]] int vfs_open_path(struct subject *s, const struct path *p, u32 flags,
+				struct file **ret);
 
 /* ---- mounts, at boot and for mount(2) ---- */
 
-[[nodiscard]] int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct mount_ns **ret);
+[[nodiscard]] int mount_ns_create(struct super *root_sb, const char *source, u32 flags,
+				  struct mount_ns **ret);
 void mount_ns_get(struct mount_ns *ns);
 void mount_ns_put(struct mount_ns *ns);
 /* Mount sb (reference taken over on success) on the directory (or file) that path names. */
-[[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const char *source,
-			    const char *path, u32 flags);
+[[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb,
+			    const char *source, const char *path, u32 flags);
 /* As vfs_mount, on a place already found. */
-[[nodiscard]] int mount_attach(struct mount_ns *ns, struct super *sb, const char *source, const struct path *on,
-			       u32 flags);
+[[nodiscard]] int mount_attach(struct mount_ns *ns, struct super *sb, const char *source,
+			       const struct path *on, u32 flags);
 /* /proc/PID/mounts as seen from root. */
 [[nodiscard]] int mount_ns_format(struct mount_ns *ns, const struct path *root, struct strbuf *out);

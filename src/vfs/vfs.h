@@ -1,11 +1,13 @@
 #pragma once
 
 /*
- * The virtual file system: mounts, dentries, inodes, open files, as in Linux. This header holds the structs and the
- * ops that file systems fill in; path.h the walk and the namespace operations; fdtable.h descriptor tables.
+ * The virtual file system: mounts, dentries, inodes, open files, as in Linux. This header holds the
+ * structs and the ops that file systems fill in; path.h the walk and the namespace operations;
+ * fdtable.h descriptor tables.
  *
- * References: an open file holds its path (mount + dentry); a dentry holds its inode and its parent; a mount holds its
- * root dentry. Ops may park unless said otherwise; they are called without short locks, with the sleeping locks named.
+ * References: an open file holds its path (mount + dentry); a dentry holds its inode and its
+ * parent; a mount holds its root dentry. Ops may park unless said otherwise; they are called
+ * without short locks, with the sleeping locks named.
  */
 
 #include <sys/stat.h>
@@ -53,7 +55,8 @@ enum {
 	ATTR_SIZE = 8,
 	ATTR_ATIME = 16,
 	ATTR_MTIME = 32,
-	/* The times are both "now" (utimensat with null, or UTIME_NOW twice): write permission is enough. */
+	/* The times are both "now" (utimensat with null, or UTIME_NOW twice): write permission is
+	   enough. */
 	ATTR_TOUCH = 64,
 };
 
@@ -73,47 +76,62 @@ struct host_statfs {
 	u64 spare[4];
 };
 
-/* All with the inode's lock (lc_inode_dir for directories) held for change, but for getattr, permission, readlink and
- * lookup (dir lock held). Null ops give: lookup -ENOTDIR, others -EPERM. */
+/* All with the inode's lock (lc_inode_dir for directories) held for change, but for getattr,
+ * permission, readlink and lookup (dir lock held). Null ops give: lookup -ENOTDIR, others -EPERM.
+ */
 struct inode_ops {
-	/* Find name; *ret_inode gets a reference, or null if there is no such name (a negative dentry). */
-	int (*lookup)(struct subject *s, struct inode *dir, const char *name, struct inode **ret_inode);
-	int (*create)(struct subject *s, struct inode *dir, const char *name, u32 mode, struct inode **ret_inode);
+	/* Find name; *ret_inode gets a reference, or null if there is no such name (a negative
+	 * dentry). */
+	int (*lookup)(struct subject *s, struct inode *dir, const char *name,
+		      struct inode **ret_inode);
+	int (*create)(struct subject *s, struct inode *dir, const char *name, u32 mode,
+		      struct inode **ret_inode);
 	int (*mknod)(struct subject *s, struct inode *dir, const char *name, u32 mode, u64 rdev,
 		     struct inode **ret_inode);
-	int (*mkdir)(struct subject *s, struct inode *dir, const char *name, u32 mode, struct inode **ret_inode);
+	int (*mkdir)(struct subject *s, struct inode *dir, const char *name, u32 mode,
+		     struct inode **ret_inode);
 	int (*symlink)(struct subject *s, struct inode *dir, const char *name, const char *target,
 		       struct inode **ret_inode);
 	int (*link)(struct subject *s, struct inode *inode, struct inode *dir, const char *name);
 	int (*unlink)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
 	int (*rmdir)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
-	/* flags: RENAME_NOREPLACE (checked by the caller), RENAME_EXCHANGE. target is null if new_name is free. */
-	int (*rename)(struct subject *s, struct inode *old_dir, const char *old_name, struct inode *victim,
-		      struct inode *new_dir, const char *new_name, struct inode *target, u32 flags);
-	/* The target of a symbolic link, NUL-terminated; -ENAMETOOLONG if size is short. Returns its length. */
+	/* flags: RENAME_NOREPLACE (checked by the caller), RENAME_EXCHANGE. target is null if
+	 * new_name is free. */
+	int (*rename)(struct subject *s, struct inode *old_dir, const char *old_name,
+		      struct inode *victim, struct inode *new_dir, const char *new_name,
+		      struct inode *target, u32 flags);
+	/* The target of a symbolic link, NUL-terminated; -ENAMETOOLONG if size is short. Returns
+	 * its length. */
 	ssize_t (*readlink)(struct subject *s, struct inode *inode, char *buf, size_t size);
-	/* Magic links (/proc/self/exe, fd): the path itself, with references. Null: use readlink. */
+	/* Magic links (/proc/self/exe, fd): the path itself, with references. Null: use readlink.
+	 */
 	int (*follow)(struct subject *s, struct inode *inode, struct path *ret_path);
 	/* Null: from the inode's fields. */
 	int (*getattr)(struct subject *s, struct inode *inode, struct kstat *ret);
 	int (*setattr)(struct subject *s, struct inode *inode, const struct iattr *attr);
 	/* mask: R_OK|W_OK|X_OK. Null: generic_permission (mode bits and capabilities). */
 	int (*permission)(struct subject *s, struct inode *inode, int mask);
-	/* Fill in file->ops and private data of a file being opened (file->inode, flags are set). */
+	/* Fill in file->ops and private data of a file being opened (file->inode, flags are set).
+	 */
 	int (*open)(struct subject *s, struct inode *inode, struct file *file);
-	/* True if a cached dentry (positive or negative) for name in dir may still be used. Null: always. */
-	bool (*revalidate)(struct subject *s, struct inode *dir, const char *name, struct inode *inode);
+	/* True if a cached dentry (positive or negative) for name in dir may still be used. Null:
+	 * always. */
+	bool (*revalidate)(struct subject *s, struct inode *dir, const char *name,
+			   struct inode *inode);
 	/* Last reference is gone (nlink may be 0: then the contents go too). */
 	void (*evict)(struct inode *inode);
 };
 
-/* Ops of an open file. Null ops: read/write -EINVAL, lseek -ESPIPE, ioctl -ENOTTY, poll always ready, mmap -ENODEV. */
+/* Ops of an open file. Null ops: read/write -EINVAL, lseek -ESPIPE, ioctl -ENOTTY, poll always
+ * ready, mmap -ENODEV. */
 struct file_ops {
-	/* At *pos, which the op advances; for streams pos is null. Returns bytes, 0 at end, or an error (restart codes
-	 * included). Data go through uio, which remembers how far it got. Nonblocking: file->flags & O_NONBLOCK. */
+	/* At *pos, which the op advances; for streams pos is null. Returns bytes, 0 at end, or an
+	 * error (restart codes included). Data go through uio, which remembers how far it got.
+	 * Nonblocking: file->flags & O_NONBLOCK. */
 	ssize_t (*read)(struct subject *s, struct file *f, struct uio *to, s64 *pos);
 	ssize_t (*write)(struct subject *s, struct file *f, struct uio *from, s64 *pos);
-	/* Emit entries from ctx->pos on, through ctx->emit, until it returns false. Directory lock held. */
+	/* Emit entries from ctx->pos on, through ctx->emit, until it returns false. Directory lock
+	 * held. */
 	int (*iterate)(struct subject *s, struct file *f, struct dir_context *ctx);
 	/* The new position. file->pos is the caller's to set. */
 	s64 (*lseek)(struct subject *s, struct file *f, s64 off, int whence);
@@ -129,7 +147,8 @@ struct file_ops {
 	int (*truncate)(struct subject *s, struct file *f, s64 size);
 	int (*fallocate)(struct subject *s, struct file *f, int mode, s64 off, s64 len);
 	int (*setfl)(struct subject *s, struct file *f, u32 flags); /* F_SETFL; null: generic */
-	void (*flush)(struct subject *s, struct file *f); /* each close of a descriptor; s may be null */
+	void (*flush)(struct subject *s,
+		      struct file *f); /* each close of a descriptor; s may be null */
 	void (*release)(struct file *f); /* the last reference is gone */
 	/* /proc/PID/fdinfo lines after pos, flags, mnt_id. */
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
@@ -142,7 +161,8 @@ struct super_ops {
 	void (*destroy)(struct super *sb);
 };
 
-/* The names of a super that are remembered. A name in the cache holds one reference of its dentry. */
+/* The names of a super that are remembered. A name in the cache holds one reference of its dentry.
+ */
 struct dcache {
 	struct spin lock; /* class lc_dcache */
 	struct hash_key key; /* [I] */
@@ -246,36 +266,42 @@ struct file {
 /* ---- files ---- */
 
 /* A file over a path (takes its own references); ops are filled in by the inode's open. */
-[[nodiscard]] int file_create(struct subject *s, const struct path *path, u32 flags, struct file **ret);
-/* A file without a name: anonymous inode (eventfd, epoll, pipe ends), shown in /proc as name, like "pipe:[17]". */
-[[nodiscard]] int file_create_anon(struct subject *s, const char *name, const struct file_ops *ops, void *private,
-				   u32 flags, struct file **ret);
+[[nodiscard]] int file_create(struct subject *s, const struct path *path, u32 flags,
+			      struct file **ret);
+/* A file without a name: anonymous inode (eventfd, epoll, pipe ends), shown in /proc as name, like
+ * "pipe:[17]". */
+[[nodiscard]] int file_create_anon(struct subject *s, const char *name, const struct file_ops *ops,
+				   void *private, u32 flags, struct file **ret);
 struct file *file_get(struct file *f);
-/* May park (release). Dropping the last reference to a file is deferred to system call exit by the fd table. */
+/* May park (release). Dropping the last reference to a file is deferred to system call exit by the
+ * fd table. */
 void file_put(struct file *f);
 u32 file_poll(struct file *f);
-ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos); /* checks mode; pos null: file->pos */
+ssize_t file_read(struct subject *s, struct file *f, struct uio *to,
+		  s64 *pos); /* checks mode; pos null: file->pos */
 ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos);
 /* lseek(2): moves f->pos. */
 s64 file_lseek(struct subject *s, struct file *f, s64 off, int whence);
-/* getdents: runs f's iterate from f->pos on and moves it. emit must not park nor touch guest memory (fill a kernel
- * buffer, copy it out afterwards). -ENOTDIR, -ENOENT (the directory is deleted), or the op's error. */
+/* getdents: runs f's iterate from f->pos on and moves it. emit must not park nor touch guest memory
+ * (fill a kernel buffer, copy it out afterwards). -ENOTDIR, -ENOENT (the directory is deleted), or
+ * the op's error. */
 [[nodiscard]] int file_iterate(struct subject *s, struct file *f, struct dir_context *ctx);
 /* ftruncate(2), fallocate(2), fsync(2); f as opened by the guest. */
 [[nodiscard]] int file_truncate(struct subject *s, struct file *f, s64 size);
 [[nodiscard]] int file_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len);
 [[nodiscard]] int file_fsync(struct subject *s, struct file *f, bool data_only);
 [[nodiscard]] int file_setfl(struct subject *s, struct file *f, u32 flags); /* F_SETFL */
-/* For writes to files with a size limit: resolves O_APPEND, RLIMIT_FSIZE and max_size. Inode lock held. Returns how
- * many of count bytes may be written at *pos, or -EFBIG. */
-[[nodiscard]] ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count, s64 max_size);
+/* For writes to files with a size limit: resolves O_APPEND, RLIMIT_FSIZE and max_size. Inode lock
+ * held. Returns how many of count bytes may be written at *pos, or -EFBIG. */
+[[nodiscard]] ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count,
+				      s64 max_size);
 /* lseek for a file of a known size; SEEK_DATA and SEEK_HOLE as for a file without holes. */
 s64 generic_lseek(struct file *f, s64 off, int whence, s64 size);
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* A zeroed inode with one reference and given fields; times now. */
-[[nodiscard]] struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 ino, u32 mode, u32 uid,
-					 u32 gid);
+[[nodiscard]] struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 ino,
+					 u32 mode, u32 uid, u32 gid);
 int generic_permission(struct subject *s, struct inode *inode, int mask);
 /* The inode's own check (ops->permission) and that of a read-only super. */
 int inode_permission(struct subject *s, struct inode *inode, int mask);
@@ -288,11 +314,13 @@ void inode_set_fields(struct inode *inode, const struct iattr *attr);
 /* Owner, group and mode of a new inode in dir (setgid directories). */
 void inode_new_owner(struct subject *s, struct inode *dir, u32 *mode, u32 *ret_uid, u32 *ret_gid);
 enum { TOUCH_ATIME = 1, TOUCH_MTIME = 2, TOUCH_CTIME = 4 };
-void inode_touch(struct inode *inode, u32 which); /* set to now; TOUCH_ATIME alone as relatime does */
+void inode_touch(struct inode *inode,
+		 u32 which); /* set to now; TOUCH_ATIME alone as relatime does */
 void inode_add_nlink(struct inode *inode, int n); /* and ctime */
 u64 super_new_ino(struct super *sb);
 struct timespec vfs_now(void);
-/* As capable() in Linux: cap in the root user namespace. A null subject or one without credentials may all. */
+/* As capable() in Linux: cap in the root user namespace. A null subject or one without credentials
+ * may all. */
 bool subject_capable(struct subject *s, int cap);
 bool inode_owner_or_capable(struct subject *s, struct inode *inode);
 /* Drops all epoll registrations of f: a hook that ipc fills in. */
@@ -303,7 +331,8 @@ DECLARE_OPS(struct file_hooks, epoll_file_hooks);
 
 /* What ipc and net fill in. */
 struct vfs_hooks {
-	/* As inode_ops.open, for a fifo; its pipe hangs on inode->fifo while it is open (inode lock, lc_inode). */
+	/* As inode_ops.open, for a fifo; its pipe hangs on inode->fifo while it is open (inode
+	 * lock, lc_inode). */
 	int (*fifo_open)(struct subject *s, struct inode *inode, struct file *file);
 };
 DECLARE_OPS(struct vfs_hooks, ipc_vfs_hooks);
@@ -311,11 +340,11 @@ DECLARE_OPS(struct vfs_hooks, ipc_vfs_hooks);
 /* ---- file systems ---- */
 
 /*
- * A super without a root; private is destroyed by ops->destroy with the last reference. The caller then makes the root
- * inode and hands it to super_set_root (reference taken over, on failure too).
+ * A super without a root; private is destroyed by ops->destroy with the last reference. The caller
+ * then makes the root inode and hands it to super_set_root (reference taken over, on failure too).
  */
-[[nodiscard]] int super_create(const char *type, const struct super_ops *ops, u64 magic, u32 flags, void *private,
-			       struct super **ret);
+[[nodiscard]] int super_create(const char *type, const struct super_ops *ops, u64 magic, u32 flags,
+			       void *private, struct super **ret);
 [[nodiscard]] int super_set_root(struct super *sb, struct inode *root);
 void super_get(struct super *sb);
 void super_put(struct super *sb); /* may park */
@@ -331,15 +360,19 @@ struct chrdev {
 };
 #define DEFINE_CHRDEV(name, ...) \
 	static const struct chrdev chrdev_##name \
-		__attribute__((section("donjon_chrdevs"), aligned(8), used)) = {__VA_ARGS__}
+		__attribute__((section("donjon_chrdevs"), aligned(8), used)) = { __VA_ARGS__ }
 
 /* ---- directories ---- */
 
 struct dir_context {
 	s64 pos; /* where to go on; the op advances it past what was emitted */
 	/* False: no room, stop (the entry was not taken). */
-	bool (*emit)(struct dir_context *ctx, const char *name, size_t len, u64 ino, s64 next_pos, u8 type);
+	bool (*emit)(struct dir_context *ctx, const char *name, size_t len, u64 ino, s64 next_pos,
+		     u8 type);
 };
+
+/* For iterate: "." and ".." at positions 0 and 1; entries proper start at 2. False: no room. */
+bool dir_emit_dots(struct file *f, struct dir_context *ctx);
 
 /* ---- data ---- */
 
@@ -349,7 +382,8 @@ struct guest_iovec {
 };
 
 /*
- * Where I/O data come from or go to: guest memory (an iovec of it) or a kernel buffer. Copies advance it.
+ * Where I/O data come from or go to: guest memory (an iovec of it) or a kernel buffer. Copies
+ * advance it.
  */
 struct uio {
 	struct subject *subject;
@@ -359,11 +393,24 @@ struct uio {
 	char *buf; /* kernel buffer */
 	u64 left; /* bytes to go */
 };
-void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov, unsigned int count, u64 total);
+void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov,
+		    unsigned int count, u64 total);
 void uio_init_kernel(struct uio *u, void *buf, size_t size);
-/* Copy at most size bytes between u and buf; returns bytes copied (short at a fault), -EFAULT if none could be.
- * No locks but sleeping ones that a fault cannot need: see DESIGN §2.5: never under a short lock. */
+/* Copy at most size bytes between u and buf; returns bytes copied (short at a fault), -EFAULT if
+ * none could be. No locks but sleeping ones that a fault cannot need: see DESIGN §2.5: never under
+ * a short lock. */
 ssize_t uio_copy_to(struct uio *u, const void *buf, size_t size); /* kernel data to the reader */
 ssize_t uio_copy_from(struct uio *u, void *buf, size_t size); /* the writer's data to kernel */
 /* Go back n bytes (a copy that the consumer did not take). */
 void uio_revert(struct uio *u, size_t n);
+
+/* A kernel buffer between uio and wherever the data are: small ones on the stack, else on the heap,
+ * at most 64 KiB. */
+#define BOUNCE_MAX 65'536
+struct bounce {
+	char *buf;
+	size_t size; /* at least 1, perhaps less than wanted */
+	char small[1024];
+};
+void bounce_init(struct bounce *b, u64 want);
+void bounce_fini(struct bounce *b);

@@ -1,0 +1,215 @@
+/* Open files and directories of hostfs. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/hostfs/internal.h"
+#include "host/host.h"
+#include "sched/fiber.h"
+
+#define DENTS_SIZE 32'768
+/* Positions of the made-up names, after all of the host's. */
+#define POS_MADE_UP (INT64_MAX - 16)
+
+/* ---- regular files ---- */
+
+static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
+{
+	ssize_t n = 0, done = 0;
+	struct bounce b;
+	int fd;
+
+	if (*pos < 0)
+		return -EINVAL;
+	bounce_init(&b, to->left);
+	while (to->left > 0) {
+		size_t size = (size_t)min(to->left, (u64)b.size);
+		ssize_t got;
+
+		fd = hostfs_fd_get(f->inode);
+		if (fd < 0) {
+			n = fd;
+			break;
+		}
+		got = host_pread(fd, b.buf, size, *pos);
+		hostfs_fd_put(f->inode);
+		n = got > 0 ? uio_copy_to(to, b.buf, (size_t)got) : got;
+		if (n <= 0)
+			break;
+		*pos += n;
+		done += n;
+		if ((size_t)got < size || (fiber_current() && fiber_killed(fiber_current())))
+			break;
+	}
+	bounce_fini(&b);
+	return done ? done : n;
+}
+
+static s64 hostfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
+{
+	struct kstat st;
+	s64 ret;
+	int fd;
+
+	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		fd = hostfs_fd_get(f->inode);
+		if (fd < 0)
+			return fd;
+		ret = host_lseek(fd, off, whence);
+		hostfs_fd_put(f->inode);
+		return ret;
+	}
+	ret = inode_getattr(s, f->inode, &st);
+	return ret ? ret : generic_lseek(f, off, whence, (s64)st.size);
+}
+
+static int hostfs_host_fd_get(struct file *f, bool shared, int *ret_fd)
+{
+	int fd = hostfs_fd_get(f->inode);
+
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+static void hostfs_host_fd_put(struct file *f, int fd)
+{
+	hostfs_fd_put(f->inode);
+}
+
+DEFINE_OPS(struct file_ops, hostfs_file_ops) = {
+	.read = hostfs_read,
+	.lseek = hostfs_lseek,
+	.host_fd_get = hostfs_host_fd_get,
+	.host_fd_put = hostfs_host_fd_put,
+};
+
+/* ---- directories ---- */
+
+/* One entry as getdents64 gives it. */
+struct host_dirent {
+	u64 ino;
+	s64 next;
+	u16 size;
+	u8 type;
+	char name[];
+};
+
+/* Emit what is in buf. False: the reader has no more room. */
+static bool emit_batch(struct file *f, struct dir_context *ctx, const char *buf, size_t size)
+{
+	bool is_root = !hostfs_node_of(f->inode)->parent;
+
+	for (size_t at = 0; at < size;) {
+		const struct host_dirent *e = (const void *)(buf + at);
+		u64 ino = e->ino;
+
+		if (is_root && strcmp(e->name, "..") == 0)
+			ino = f->inode->ino;
+		if (!ctx->emit(ctx, e->name, strlen(e->name), ino, e->next, e->type))
+			return false;
+		ctx->pos = e->next;
+		at += e->size;
+	}
+	return true;
+}
+
+/* The host's entries from ctx->pos on. 1: the end was reached; 0: the reader has no more room. */
+static int emit_host(struct file *f, struct dir_context *ctx)
+{
+	char *buf = malloc(DENTS_SIZE);
+	int fd = buf ? hostfs_fd_get(f->inode) : -ENOMEM;
+	ssize_t n;
+	s64 at;
+
+	if (fd < 0) {
+		free(buf);
+		return fd;
+	}
+	/* The descriptor is shared by all who have the directory open; its lock is held. */
+	at = host_lseek(fd, ctx->pos, SEEK_SET);
+	for (n = at < 0 ? at : 1; n > 0;) {
+		n = host_getdents64(fd, buf, DENTS_SIZE);
+		if (n > 0 && !emit_batch(f, ctx, buf, (size_t)n))
+			break;
+	}
+	hostfs_fd_put(f->inode);
+	free(buf);
+	if (n < 0)
+		return (int)n;
+	return n == 0;
+}
+
+/* Whether the host has this name in the root itself. */
+static bool host_has(struct inode *root, const char *name)
+{
+	int fd = hostfs_fd_get(root), err;
+
+	if (fd < 0)
+		return false;
+	err = host_faccessat2(fd, name, F_OK, AT_SYMLINK_NOFOLLOW);
+	hostfs_fd_put(root);
+	return err == 0;
+}
+
+static int emit_made_up(struct file *f, struct dir_context *ctx)
+{
+	struct hostfs *fs = hostfs_of(f->inode->sb);
+	u32 i = ctx->pos >= POS_MADE_UP ? (u32)(ctx->pos - POS_MADE_UP) : 0;
+
+	if (hostfs_node_of(f->inode)->parent)
+		return 0;
+	for (; i < fs->mountpoint_count; i++) {
+		const char *name = fs->mountpoints[i];
+
+		if (!host_has(f->inode, name) &&
+		    !ctx->emit(ctx, name, strlen(name), 0x7fff'0000u + i, POS_MADE_UP + i + 1,
+			       DT_DIR))
+			return 0;
+		ctx->pos = POS_MADE_UP + i + 1;
+	}
+	return 0;
+}
+
+static int hostfs_iterate(struct subject *s, struct file *f, struct dir_context *ctx)
+{
+	int ret;
+
+	if (hostfs_node_of(f->inode)->state != NODE_PLAIN) {
+		dir_emit_dots(f, ctx);
+		return 0;
+	}
+	if (ctx->pos < POS_MADE_UP) {
+		ret = emit_host(f, ctx);
+		if (ret <= 0)
+			return ret;
+	}
+	return emit_made_up(f, ctx);
+}
+
+static s64 hostfs_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
+{
+	if (whence == SEEK_CUR)
+		off += f->pos;
+	else if (whence == SEEK_END)
+		off = INT64_MAX;
+	else if (whence != SEEK_SET)
+		return -EINVAL;
+	return off < 0 ? -EINVAL : off;
+}
+
+static ssize_t hostfs_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
+{
+	return -EISDIR;
+}
+
+DEFINE_OPS(struct file_ops, hostfs_dir_file_ops) = {
+	.read = hostfs_dir_read,
+	.iterate = hostfs_iterate,
+	.lseek = hostfs_dir_lseek,
+};

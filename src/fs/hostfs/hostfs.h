@@ -1,0 +1,23 @@
+#pragma once
+
+/* A directory of the host, read-only. */
+
+#include "base/types.h"
+
+struct super;
+
+enum {
+	/*
+	 * The tree may change behind us: look at the host again for each name and for attributes.
+	 * Without it, what was once seen is remembered.
+	 */
+	HOSTFS_REVALIDATE = 1,
+};
+
+/* root_fd: a directory; taken over (closed on failure too). */
+[[nodiscard]] int hostfs_create(int root_fd, u32 flags, struct super **ret);
+/*
+ * Show an empty directory of this name in the root, if the host has nothing there: a place to mount
+ * on. Before the super is used.
+ */
+[[nodiscard]] int hostfs_add_mountpoint(struct super *sb, const char *name);

@@ -1,0 +1,154 @@
+/* Open regular files of tmpfs. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include "fs/tmpfs/internal.h"
+
+static ssize_t tmpfs_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
+{
+	struct bounce b;
+	ssize_t n = 0, done = 0;
+
+	if (*pos < 0)
+		return -EINVAL;
+	if ((u64)*pos >= f->inode->size)
+		return 0;
+	bounce_init(&b, min(to->left, f->inode->size - (u64)*pos));
+	while (to->left > 0) {
+		n = tmpfs_data_read(f->inode, b.buf, (size_t)min(to->left, (u64)b.size), (u64)*pos);
+		if (n <= 0)
+			break;
+		n = uio_copy_to(to, b.buf, (size_t)n);
+		if (n <= 0)
+			break;
+		*pos += n;
+		done += n;
+	}
+	bounce_fini(&b);
+	if (!(f->flags & O_NOATIME))
+		inode_touch(f->inode, TOUCH_ATIME);
+	return done ? done : n;
+}
+
+/* A write by others than the mighty takes setuid and setgid away. */
+static void strip_privileges(struct subject *s, struct inode *inode)
+{
+	u32 kill = 0;
+
+	if (inode->mode & S_ISUID)
+		kill |= S_ISUID;
+	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		kill |= S_ISGID;
+	if (!kill || subject_capable(s, CAP_FSETID))
+		return;
+	spin_lock(&inode->attr_lock, &lc_inode_attr);
+	inode->mode &= ~kill;
+	spin_unlock(&inode->attr_lock, &lc_inode_attr);
+}
+
+/* Write room bytes, of which the first have are in the buffer already. Inode lock held. */
+static ssize_t write_locked(struct file *f, struct uio *from, struct bounce *b, size_t have,
+			    size_t room, s64 *pos)
+{
+	ssize_t n = 0, done = 0;
+
+	while ((size_t)done < room) {
+		size_t size = min(room - (size_t)done, have ? have : b->size);
+
+		if (!have) {
+			n = uio_copy_from(from, b->buf, size);
+			if (n <= 0)
+				break;
+			size = (size_t)n;
+		}
+		have = 0;
+		n = tmpfs_data_write(f->inode, b->buf, size, (u64)*pos);
+		if (n <= 0)
+			break;
+		*pos += n;
+		done += n;
+		if ((size_t)n < size)
+			break;
+	}
+	return done ? done : n;
+}
+
+static ssize_t tmpfs_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
+{
+	u64 want = from->left;
+	size_t have = 0;
+	struct bounce b;
+	ssize_t n = 0;
+
+	if (want == 0)
+		return 0;
+	bounce_init(&b, want);
+	/* What fits is fetched before the lock is taken, so that a slow guest delays only itself.
+	 */
+	if (want <= b.size) {
+		n = uio_copy_from(from, b.buf, (size_t)want);
+		if (n <= 0)
+			goto out;
+		have = (size_t)n;
+		want = have;
+	}
+	mutex_lock(&f->inode->lock, &lc_inode);
+	n = file_write_room(s, f, pos, want, TMPFS_MAX_SIZE);
+	if (n > 0) {
+		strip_privileges(s, f->inode);
+		n = write_locked(f, from, &b, have, (size_t)n, pos);
+	}
+	if (n > 0)
+		inode_touch(f->inode, TOUCH_MTIME | TOUCH_CTIME);
+	mutex_unlock(&f->inode->lock, &lc_inode);
+	if (have > (size_t)max(n, (ssize_t)0))
+		uio_revert(from, have - (size_t)max(n, (ssize_t)0));
+out:
+	bounce_fini(&b);
+	return n;
+}
+
+static s64 tmpfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
+{
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		return tmpfs_data_seek(f->inode, off, whence);
+	return generic_lseek(f, off, whence, (s64)f->inode->size);
+}
+
+static int tmpfs_host_fd_get(struct file *f, bool shared, int *ret_fd)
+{
+	return tmpfs_data_fd_get(f->inode, shared && !f->writable, ret_fd);
+}
+
+static void tmpfs_host_fd_put(struct file *f, int fd)
+{
+	tmpfs_data_fd_put(f->inode, fd);
+}
+
+static int tmpfs_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len)
+{
+	int err;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return -EOPNOTSUPP;
+	if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	mutex_lock(&f->inode->lock, &lc_inode);
+	err = tmpfs_data_fallocate(f->inode, mode, (u64)off, (u64)len);
+	if (!err)
+		inode_touch(f->inode, TOUCH_MTIME | TOUCH_CTIME);
+	mutex_unlock(&f->inode->lock, &lc_inode);
+	return err;
+}
+
+DEFINE_OPS(struct file_ops, tmpfs_file_ops) = {
+	.read = tmpfs_read,
+	.write = tmpfs_write,
+	.lseek = tmpfs_lseek,
+	.host_fd_get = tmpfs_host_fd_get,
+	.host_fd_put = tmpfs_host_fd_put,
+	.fallocate = tmpfs_fallocate,
+};

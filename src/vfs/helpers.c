@@ -1,0 +1,45 @@
+/* Small things that file systems share. */
+
+#include <dirent.h>
+
+#include "vfs/internal.h"
+
+bool dir_emit_dots(struct file *f, struct dir_context *ctx)
+{
+	if (ctx->pos == 0) {
+		if (!ctx->emit(ctx, ".", 1, f->inode->ino, 1, DT_DIR))
+			return false;
+		ctx->pos = 1;
+	}
+	if (ctx->pos == 1) {
+		struct dentry *parent = dentry_parent(f->path.dentry);
+		u64 ino = parent ? parent->inode->ino : f->inode->ino;
+
+		dentry_put(parent);
+		if (!ctx->emit(ctx, "..", 2, ino, 2, DT_DIR))
+			return false;
+		ctx->pos = 2;
+	}
+	return true;
+}
+
+void bounce_init(struct bounce *b, u64 want)
+{
+	b->buf = b->small;
+	b->size = sizeof(b->small);
+	if (want > sizeof(b->small)) {
+		size_t size = (size_t)min(want, (u64)BOUNCE_MAX);
+		char *buf = malloc(size);
+
+		if (buf) {
+			b->buf = buf;
+			b->size = size;
+		}
+	}
+}
+
+void bounce_fini(struct bounce *b)
+{
+	if (b->buf != b->small)
+		free(b->buf);
+}

@@ -41,6 +41,7 @@ struct kernel_process {
 	struct poll_source control; /* its descriptor is the control socket */
 	struct fiber *root_fiber;
 	u32 uid, gid, group_count, groups[MAX_GROUPS];
+	int strace_fd; /* -1: no tracing */
 	int exit_code; /* of this process; the command reads the guest's from the control socket */
 };
 
@@ -67,46 +68,6 @@ static void fail(struct kernel_process *k, int exit_status, const char *what, in
 	snprintf(text, sizeof(text), "%s: %s", what, strerror(-error));
 	(void)!control_send(k->control.fd, CONTROL_FAILED, (u32)exit_status, text);
 	k->exit_code = EXIT_OWN_FAILURE;
-}
-
-static const char *env_get(const char *const *envp, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; *envp; envp++)
-		if (!strncmp(*envp, name, len) && (*envp)[len] == '=')
-			return *envp + len + 1;
-	return NULL;
-}
-
-/* Start the program, searching PATH as execvp does. 0, or the most telling error. */
-static int start_program(struct process_args *args, const char *name)
-{
-	const char *dirs = env_get(args->envp, "PATH");
-	int ret = -ENOENT;
-
-	args->file = name;
-	if (strchr(name, '/'))
-		return kernel_create_init(args);
-	if (!dirs)
-		dirs = "/usr/local/bin:/usr/bin:/bin";
-	for (const char *next; dirs; dirs = next) {
-		char path[PATH_MAX_GUEST];
-		const char *end = strchrnul(dirs, ':');
-		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name);
-		int err;
-
-		next = *end ? end + 1 : NULL;
-		if (n >= (int)sizeof(path))
-			continue;
-		args->file = path;
-		err = kernel_create_init(args);
-		if (err != -ENOENT && err != -ENOTDIR && err != -EACCES)
-			return err;
-		if (err == -EACCES)
-			ret = err;
-	}
-	return ret;
 }
 
 static int exit_status_of_exec_error(int error)
@@ -136,6 +97,7 @@ static void create_guest(struct kernel_process *k)
 	const struct sandbox_config *config = k->config;
 	struct guest_root root;
 	struct process_args args = { .argv = config->argv, .envp = config->envp, .workdir = config->workdir };
+	char program[PATH_MAX_GUEST];
 	struct cred *cred;
 	int ret;
 
@@ -146,7 +108,7 @@ static void create_guest(struct kernel_process *k)
 	}
 	args.cred = cred;
 	args.umask = 022;
-	ret = guest_root_create(config, k->iso.root_fd, cred, &root);
+	ret = guest_root_create(config, &k->iso, cred, &root);
 	if (ret) {
 		fail(k, EXIT_OWN_FAILURE, "cannot set up the guest's file systems", ret);
 		cred_put(cred);
@@ -154,7 +116,10 @@ static void create_guest(struct kernel_process *k)
 	}
 	args.mount_ns = root.mount_ns;
 	args.files = root.files;
-	ret = start_program(&args, config->argv[0]);
+	args.file = program;
+	ret = guest_root_find_program(config, &root, cred, program);
+	if (!ret)
+		ret = kernel_create_init(&args);
 	if (ret) {
 		fail(k, exit_status_of_exec_error(ret), config->argv[0], ret);
 	} else {
@@ -246,26 +211,37 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	ret = vdso_init(config->cpus != 0);
 	if (ret)
 		return ret;
+	*what = "start tracing";
+	ret = syscall_init(k->strace_fd);
+	if (ret)
+		return ret;
 	*what = "install the kernel's own filter";
 	return isolate_seccomp();
 }
 
-static void set_up_logs(const struct sandbox_config *config)
+/* Opened while the host's root can still be reached. */
+static int open_log(const char *file, int flags)
 {
-	int fd = 2, strace_fd = 2;
+	return file ? host_openat(AT_FDCWD, file, O_WRONLY | O_CREAT | flags, 0644) :
+		      host_fcntl(2, F_DUPFD_CLOEXEC, 3);
+}
 
-	if (config->log_file)
-		fd = host_openat(AT_FDCWD, config->log_file, O_WRONLY | O_CREAT | O_APPEND, 0644);
-	else
-		fd = host_fcntl(2, F_DUPFD_CLOEXEC, 3);
+static int set_up_logs(struct kernel_process *k, const char **what)
+{
+	const struct sandbox_config *config = k->config;
+	int fd;
+
+	*what = config->log_file ? config->log_file : "open the log";
+	fd = open_log(config->log_file, O_APPEND);
+	if (fd < 0)
+		return fd;
 	log_setup(fd, config->log_level, host_write);
+	k->strace_fd = -1;
 	if (!config->strace)
-		return;
-	if (config->strace_file)
-		strace_fd = host_openat(AT_FDCWD, config->strace_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	else
-		strace_fd = host_fcntl(2, F_DUPFD_CLOEXEC, 3);
-	strace_setup(strace_fd);
+		return 0;
+	*what = config->strace_file ? config->strace_file : "open the trace";
+	k->strace_fd = open_log(config->strace_file, O_TRUNC);
+	return min(k->strace_fd, 0);
 }
 
 _Noreturn void kernel_process_main(const struct sandbox_config *config, int control, u64 flags)
@@ -280,8 +256,9 @@ _Noreturn void kernel_process_main(const struct sandbox_config *config, int cont
 	k->control.ready = control_ready;
 	host_prctl(PR_SET_NAME, (unsigned long)"donjon-kernel", 0, 0, 0);
 	read_identity(k);
-	set_up_logs(config);
-	ret = boot(k, flags, &what);
+	ret = set_up_logs(k, &what);
+	if (!ret)
+		ret = boot(k, flags, &what);
 	if (!ret) {
 		k->root_fiber = fiber_create(root_fiber, k);
 		ret = k->root_fiber ? 0 : -ENOMEM;

@@ -1,0 +1,247 @@
+/*
+ * The guest's first mounts and files. Made on behalf of a subject that is no task: it has credentials, a root and
+ * nothing else.
+ */
+
+#include "sandbox/guest_root.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cred/cred.h"
+#include "fs/devfs/devfs.h"
+#include "fs/hostfs/hostfs.h"
+#include "fs/stdio/stdio.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "host/host.h"
+#include "kernel/task.h"
+#include "procfs/procfs.h"
+#include "sandbox/config.h"
+#include "sandbox/isolate.h"
+#include "sched/fiber.h"
+#include "vfs/fdtable.h"
+#include "vfs/path.h"
+
+struct boot_subject {
+	struct subject subject;
+	struct rlimits rlimits;
+};
+
+static int boot_subject_init(struct boot_subject *b, struct mount_ns *ns, const struct cred *cred)
+{
+	*b = (struct boot_subject){ .subject = { .fiber = fiber_current(), .cred = cred } };
+	rlimits_init(&b->rlimits);
+	b->subject.rlimits = &b->rlimits;
+	return fs_context_create(ns, &b->subject.fs);
+}
+
+static void boot_subject_fini(struct boot_subject *b)
+{
+	fs_context_put(b->subject.fs);
+}
+
+/* Mount sb, whose creation returned err; sb is given up on failure. */
+static int mount_new(struct subject *s, struct mount_ns *ns, int err, struct super *sb, const char *source,
+		     const char *path, u32 flags)
+{
+	if (err)
+		return err;
+	err = vfs_mount(s, ns, sb, source, path, flags);
+	if (err) {
+		log_error("cannot mount %s on %s: %d", source, path, err);
+		super_put(sb);
+	}
+	return err;
+}
+
+static u64 tmpfs_limit(void)
+{
+	struct {
+		long uptime;
+		unsigned long loads[3], totalram, rest[8];
+		u32 mem_unit;
+	} info = {};
+	u64 unit;
+
+	if (host_sysinfo(&info))
+		return 1ULL << 30;
+	unit = info.mem_unit ? info.mem_unit : 1;
+	return info.totalram * unit / 2;
+}
+
+static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, const char *path)
+{
+	struct super *sb;
+	int err = tmpfs_create(01777, 0, 0, tmpfs_limit(), &sb);
+
+	if (!err)
+		tmpfs_set_proc_fd(sb, proc_fd);
+	return mount_new(s, ns, err, sb, "tmpfs", path, SB_NOSUID | SB_NODEV);
+}
+
+/* Make the directories of path below /tmp, all of them ours. */
+static int make_directories(struct subject *s, const char *path)
+{
+	char part[PATH_MAX_GUEST];
+	size_t len = strlen(path);
+	int err = 0;
+
+	for (size_t i = strlen("/tmp/"); i <= len && !err; i++) {
+		if (path[i] != '/' && path[i])
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		err = vfs_mkdir(s, AT_FDCWD, part, 0755);
+		if (err == -EEXIST)
+			err = 0;
+	}
+	return err;
+}
+
+/* The caller's directory is below /tmp, which the guest's own /tmp hides: show it there, read-only. */
+static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const char *workdir)
+{
+	struct super *sb;
+	int err = make_directories(s, workdir);
+
+	if (!err)
+		err = hostfs_create(fd, SB_RDONLY | SB_NODEV | SB_NOSUID, &sb);
+	return mount_new(s, ns, err, sb, workdir, workdir, SB_RDONLY | SB_NODEV | SB_NOSUID);
+}
+
+static int mount_all(const struct sandbox_config *config, struct isolation *iso, struct subject *s,
+		     struct mount_ns *ns, int workdir_fd)
+{
+	struct super *sb;
+	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp");
+
+	if (!err && workdir_fd >= 0)
+		err = bind_workdir(s, ns, workdir_fd, config->workdir);
+	if (!err)
+		err = mount_new(s, ns, devfs_create(&sb), sb, "devtmpfs", "/dev", SB_NOSUID);
+	if (!err)
+		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm");
+	if (!err)
+		err = mount_new(s, ns, procfs_create(&sb), sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);
+	return err;
+}
+
+/* The caller's streams as descriptors 0, 1 and 2; those that it had closed stay closed. */
+static int open_streams(const struct sandbox_config *config, struct subject *s)
+{
+	int err = fdtable_create(&s->files);
+
+	for (int fd = 0; fd < 3 && !err; fd++) {
+		struct file *file;
+		int host_fd;
+
+		if (config->stdio_closed[fd])
+			continue;
+		host_fd = host_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (host_fd < 0)
+			return host_fd;
+		err = stdio_file_create(s, host_fd, STDIO_HOST_FLAGS, &file);
+		if (err)
+			break;
+		err = fd_install_at(s, file, fd, 0);
+		file_put(file);
+		err = min(err, 0);
+	}
+	return err;
+}
+
+int guest_root_create(const struct sandbox_config *config, struct isolation *iso, const struct cred *cred,
+		      struct guest_root *ret)
+{
+	struct boot_subject boot;
+	struct super *root;
+	struct mount_ns *ns;
+	struct cred *all;
+	int workdir_fd = -1, err;
+
+	if (!strncmp(config->workdir, "/tmp/", 5)) {
+		workdir_fd = host_openat(iso->root_fd, config->workdir + 1, O_PATH | O_DIRECTORY, 0);
+		if (workdir_fd < 0)
+			log_warn("%s cannot be shown to the guest: error %d", config->workdir, -workdir_fd);
+	}
+	err = hostfs_create(iso->root_fd, SB_RDONLY | SB_NODEV | SB_NOSUID, &root);
+	if (err)
+		return err;
+	err = mount_ns_create(root, "/", SB_RDONLY | SB_NODEV | SB_NOSUID, &ns);
+	if (err)
+		return err;
+	err = cred_create(kernel_get()->user_ns, 0, 0, NULL, 0, &all);
+	if (!err)
+		err = boot_subject_init(&boot, ns, all);
+	if (!err)
+		err = mount_all(config, iso, &boot.subject, ns, workdir_fd);
+	if (!err) {
+		boot.subject.cred = cred;
+		err = open_streams(config, &boot.subject);
+		boot_subject_fini(&boot);
+	}
+	cred_put(all);
+	if (err)
+		return err;
+	ret->mount_ns = ns;
+	ret->files = boot.subject.files;
+	return 0;
+}
+
+static const char *env_get(const char *const *envp, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *envp; envp++)
+		if (!strncmp(*envp, name, len) && (*envp)[len] == '=')
+			return *envp + len + 1;
+	return NULL;
+}
+
+static int is_program(struct subject *s, const char *path)
+{
+	struct kstat st;
+	struct path p;
+	int err = path_walk(s, AT_FDCWD, path, WALK_FOLLOW, &p);
+
+	if (err)
+		return err;
+	err = vfs_getattr(s, &p, &st);
+	if (!err && !S_ISREG(st.mode))
+		err = -EACCES;
+	if (!err)
+		err = vfs_permission(s, &p, 1 /* X_OK */);
+	path_put(&p);
+	return err;
+}
+
+int guest_root_find_program(const struct sandbox_config *config, const struct guest_root *root,
+			    const struct cred *cred, char *ret)
+{
+	const char *name = config->argv[0], *dirs = env_get(config->envp, "PATH");
+	struct boot_subject boot;
+	int found = -ENOENT, err;
+
+	if (strchr(name, '/'))
+		return snprintf(ret, PATH_MAX_GUEST, "%s", name) < PATH_MAX_GUEST ? 0 : -ENAMETOOLONG;
+	err = boot_subject_init(&boot, root->mount_ns, cred);
+	if (err)
+		return err;
+	if (!dirs)
+		dirs = "/usr/local/bin:/usr/bin:/bin";
+	for (const char *next; dirs && found; dirs = next) {
+		const char *end = strchrnul(dirs, ':');
+		int n = snprintf(ret, PATH_MAX_GUEST, "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name);
+
+		next = *end ? end + 1 : NULL;
+		if (!*name || n >= PATH_MAX_GUEST)
+			continue;
+		err = is_program(&boot.subject, ret);
+		if (!err || err == -EACCES)
+			found = err;
+	}
+	boot_subject_fini(&boot);
+	return found;
+}

@@ -1,22 +1,25 @@
 /*
  * epoll.
  *
- * An epoll holds items, one for each (file, descriptor) that it watches, in a tree, and a list of those that may be
- * ready. An item waits on its file's wait queue; a wake puts it on the ready list, wakes a sleeper in epoll_wait, and
- * goes on to the epolls that watch this one. epoll_wait takes items off the ready list, asks their files what is ready
- * now, and puts level-triggered ones back.
+ * An epoll holds items, one for each (file, descriptor) that it watches, in a tree, and a list of
+ * those that may be ready. An item waits on its file's wait queue; a wake puts it on the ready
+ * list, wakes a sleeper in epoll_wait, and goes on to the epolls that watch this one. epoll_wait
+ * takes items off the ready list, asks their files what is ready now, and puts level-triggered ones
+ * back.
  *
- * Locks. ep->lock (sleeping) protects the tree, and that an item lives; it is held while files are polled. The ready
- * lists have a short lock each, taken with a file's wait queue locked. An epoll that watches another is not on that
- * one's wait queue, but on its list of parents, which its ready lock protects: a wake goes up from child to parent
- * holding the child's ready lock. There are no cycles (checked under the graph lock when an epoll is added to another),
- * and at most EPOLL_NEST_MAX levels.
+ * Locks. ep->lock (sleeping) protects the tree, and that an item lives; it is held while files are
+ * polled. The ready lists have a short lock each, taken with a file's wait queue locked. An epoll
+ * that watches another is not on that one's wait queue, but on its list of parents, which its ready
+ * lock protects: a wake goes up from child to parent holding the child's ready lock. There are no
+ * cycles (checked under the graph lock when an epoll is added to another), and at most
+ * EPOLL_NEST_MAX levels.
  *
- * An item does not hold its file: the file's last put drops the items on it (epoll_release). An item holds its epoll,
- * so that this can find the way from the file's list of items (its short lock) to the epoll's lock.
+ * An item does not hold its file: the file's last put drops the items on it (epoll_release). An
+ * item holds its epoll, so that this can find the way from the file's list of items (its short
+ * lock) to the epoll's lock.
  *
- * Differs from Linux: a wake stops at a parent's item that is ready already, so an edge-triggered watch three levels up
- * may miss an edge of which it has not yet looked at the last one.
+ * Differs from Linux: a wake stops at a parent's item that is ready already, so an edge-triggered
+ * watch three levels up may miss an edge of which it has not yet looked at the last one.
  */
 
 #include "ipc/epoll.h"
@@ -35,7 +38,8 @@
 
 #define EPOLL_NEST_MAX 5
 #define EPOLL_PRIVATE (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
-#define EPOLL_EXCLUSIVE_OK (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
+#define EPOLL_EXCLUSIVE_OK \
+	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
 struct epoll {
 	struct refcount refs; /* its file, and each item */
@@ -94,8 +98,8 @@ static bool item_mark(struct epitem *item) REQUIRES(lc_ready)
 	return true;
 }
 
-/* Tell ep's sleepers and parents that it became ready. Goes at most EPOLL_NEST_MAX levels up, upwards in a graph
- * without cycles. */
+/* Tell ep's sleepers and parents that it became ready. Goes at most EPOLL_NEST_MAX levels up,
+ * upwards in a graph without cycles. */
 static void epoll_wake_up(struct epoll *ep) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct epitem *item;
@@ -162,7 +166,8 @@ static void item_insert(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll
 
 	while (*link) {
 		parent = *link;
-		link = item_compare(rb_entry(parent, struct epitem, node), item->file, item->fd) < 0 ?
+		link = item_compare(rb_entry(parent, struct epitem, node), item->file, item->fd) <
+				       0 ?
 			       &parent->left :
 			       &parent->right;
 	}
@@ -228,7 +233,8 @@ static void item_check(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll)
 	spin_unlock(&ep->ready_lock, &lc_ready);
 }
 
-static int item_add(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev) REQUIRES(lc_epoll)
+static int item_add(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev)
+	REQUIRES(lc_epoll)
 {
 	struct epitem *item;
 
@@ -254,7 +260,8 @@ static int item_add(struct epoll *ep, int fd, struct file *f, const struct epoll
 	return 0;
 }
 
-static int item_modify(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev) REQUIRES(lc_epoll)
+static int item_modify(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev)
+	REQUIRES(lc_epoll)
 {
 	struct epitem *item = item_find(ep, f, fd);
 
@@ -271,8 +278,8 @@ static int item_modify(struct epoll *ep, int fd, struct file *f, const struct ep
 /* ---- the graph of epolls ---- */
 
 /*
- * Levels of epolls below ep, itself included; -ELOOP if target is among them, or there are too many. The graph lock
- * keeps edges from being added; those removed meanwhile do no harm.
+ * Levels of epolls below ep, itself included; -ELOOP if target is among them, or there are too
+ * many. The graph lock keeps edges from being added; those removed meanwhile do no harm.
  */
 static int graph_depth(struct epoll *ep, const struct epoll *target, u64 visit, int level)
 {
@@ -498,7 +505,8 @@ int epoll_wait_file(struct file *epf, struct epoll_event_k *events, int max, s64
 
 /* ---- the epoll's own file ---- */
 
-/* Ready if an item is really: those found not to be are dropped from the list, if the lock is free. */
+/* Ready if an item is really: those found not to be are dropped from the list, if the lock is free.
+ */
 static u32 epoll_poll(struct file *f)
 {
 	struct epoll *ep = f->private;
@@ -549,8 +557,9 @@ static void epoll_show(struct file *f, struct strbuf *out)
 	for (n = rb_first(&ep->items); n; n = rb_next(n)) {
 		struct epitem *item = rb_entry(n, struct epitem, node);
 
-		strbuf_printf(out, "tfd: %8d events: %8x data: %16lx  pos:%ld ino:%lx sdev:%lx\n", item->fd,
-			      item->events, item->data, item->file->pos, item->file->inode->ino, 0UL);
+		strbuf_printf(out, "tfd: %8d events: %8x data: %16lx  pos:%ld ino:%lx sdev:%lx\n",
+			      item->fd, item->events, item->data, item->file->pos,
+			      item->file->inode->ino, 0UL);
 	}
 	mutex_unlock(&ep->lock, &lc_epoll);
 }

@@ -14,8 +14,11 @@ struct epoll_event_k {
 } __attribute__((packed));
 
 [[nodiscard]] int epoll_create_file(struct subject *s, struct file **ret);
-/* epoll_ctl(2) on file f, known as fd. ev: null for EPOLL_CTL_DEL. -EINVAL if ep is no epoll or f is ep. */
-[[nodiscard]] int epoll_ctl_file(struct file *ep, int op, int fd, struct file *f, const struct epoll_event_k *ev);
-/* Wait until deadline (host monotonic ns; 0: do not wait) for at most max events (>= 1), into ret. Returns how many,
- * 0 at the deadline, or -EINVAL, -EINTR. */
-[[nodiscard]] int epoll_wait_file(struct file *ep, struct epoll_event_k *ret, int max, s64 deadline);
+/* epoll_ctl(2) on file f, known as fd. ev: null for EPOLL_CTL_DEL. -EINVAL if ep is no epoll or f
+ * is ep. */
+[[nodiscard]] int epoll_ctl_file(struct file *ep, int op, int fd, struct file *f,
+				 const struct epoll_event_k *ev);
+/* Wait until deadline (host monotonic ns; 0: do not wait) for at most max events (>= 1), into ret.
+ * Returns how many, 0 at the deadline, or -EINVAL, -EINTR. */
+[[nodiscard]] int epoll_wait_file(struct file *ep, struct epoll_event_k *ret, int max,
+				  s64 deadline);

@@ -44,7 +44,8 @@ static ssize_t eventfd_read(struct subject *s, struct file *f, struct uio *to, s
 	if (!value && f->flags & O_NONBLOCK)
 		return -EAGAIN;
 	if (!value)
-		ret = waitq_wait(&e->waitq, EPOLLIN, NO_DEADLINE, (value = value ? value : eventfd_take(e)));
+		ret = waitq_wait(&e->waitq, EPOLLIN, NO_DEADLINE,
+				 (value = value ? value : eventfd_take(e)));
 	if (ret)
 		return ret;
 	waitq_wake(&e->waitq, EPOLLOUT);
@@ -83,7 +84,8 @@ static ssize_t eventfd_write(struct subject *s, struct file *f, struct uio *from
 	if (!added && f->flags & O_NONBLOCK)
 		return -EAGAIN;
 	if (!added)
-		ret = waitq_wait(&e->waitq, EPOLLOUT, NO_DEADLINE, (added = added || eventfd_add(e, value)));
+		ret = waitq_wait(&e->waitq, EPOLLOUT, NO_DEADLINE,
+				 (added = added || eventfd_add(e, value)));
 	if (ret)
 		return ret;
 	waitq_wake(&e->waitq, EPOLLIN);

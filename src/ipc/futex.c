@@ -1,19 +1,20 @@
 /*
  * Futexes.
  *
- * Waiters lie on the stacks of their fibers and hang in a table of buckets, hashed by key. Guest memory is never
- * touched with a bucket's lock held, so a waiter cannot compare and enqueue in one step, as Linux does. Instead:
+ * Waiters lie on the stacks of their fibers and hang in a table of buckets, hashed by key. Guest
+ *memory is never touched with a bucket's lock held, so a waiter cannot compare and enqueue in one
+ *step, as Linux does. Instead:
  *
- *	wait:	enqueue (tentatively); load the word; if it differs: dequeue, and EAGAIN; else: confirm and sleep
- *	wake:	(the guest has changed the word;) take waiters off the queue
+ *	wait:	enqueue (tentatively); load the word; if it differs: dequeue, and EAGAIN; else:
+ *confirm and sleep wake:	(the guest has changed the word;) take waiters off the queue
  *
- * A waker that comes before the enqueue has changed the word before it is loaded; one that comes after it finds the
- * waiter. A waiter whose compare fails, but who has been woken meanwhile, has taken a wake that was not meant for it,
- * and passes it on.
+ * A waker that comes before the enqueue has changed the word before it is loaded; one that comes
+ *after it finds the waiter. A waiter whose compare fails, but who has been woken meanwhile, has
+ *taken a wake that was not meant for it, and passes it on.
  *
- * FUTEX_CMP_REQUEUE notes how many waiters the bucket has seen, loads the word, and then moves only those that it had
- * seen: as if all had happened when the word was loaded. A tentative waiter is woken, not moved (a spurious wake is
- * allowed), so its failed compare finds it where it was.
+ * FUTEX_CMP_REQUEUE notes how many waiters the bucket has seen, loads the word, and then moves only
+ *those that it had seen: as if all had happened when the word was loaded. A tentative waiter is
+ *woken, not moved (a spurious wake is allowed), so its failed compare finds it where it was.
  *
  * A waiter's bucket and key are changed only with the locks of its old and new bucket held.
  *
@@ -182,8 +183,8 @@ int futex_wake(struct subject *s, struct futex_ref word, u32 count, u32 bitset)
 	return ret ? ret : wake_key(b, &key, count, bitset);
 }
 
-static void waiter_move(struct futex_waiter *w, const struct futex_key *key, struct futex_bucket *to)
-	REQUIRES(lc_futex)
+static void waiter_move(struct futex_waiter *w, const struct futex_key *key,
+			struct futex_bucket *to) REQUIRES(lc_futex)
 {
 	list_del(&w->link);
 	w->key = *key;
@@ -192,7 +193,8 @@ static void waiter_move(struct futex_waiter *w, const struct futex_key *key, str
 	list_add_tail(&to->waiters, &w->link);
 }
 
-int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to, u32 wake, u32 move, const u32 *cmp)
+int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to, u32 wake, u32 move,
+		  const u32 *cmp)
 {
 	struct futex_key key, key2;
 	struct futex_bucket *b, *b2;
@@ -294,8 +296,8 @@ static int op_compare(u32 op, s32 old, s32 arg)
 	}
 }
 
-int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref second, u32 wake, u32 wake2,
-		  u32 encoded)
+int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref second, u32 wake,
+		  u32 wake2, u32 encoded)
 {
 	u32 op = encoded >> 28 & 7, cmp = encoded >> 24 & 15;
 	/* Both arguments are signed and have 12 bits. */
@@ -324,7 +326,8 @@ int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref se
 
 /* ---- robust lists ---- */
 
-/* The owner of the word at addr may have died. pending: it may also have been about to take or release it. */
+/* The owner of the word at addr may have died. pending: it may also have been about to take or
+ * release it. */
 static int robust_release(struct subject *s, struct uaddr addr, u32 tid, bool pi, bool pending)
 {
 	struct futex_ref word = { .addr = addr };
@@ -381,7 +384,8 @@ void futex_exit_robust(struct subject *s, struct uaddr head, u32 tid)
 	u64 offset;
 	int err;
 
-	if (fetch_entry(s, head, &entry) || copy_in(s, &offset, uaddr_add(head, 8), sizeof(offset)) ||
+	if (fetch_entry(s, head, &entry) ||
+	    copy_in(s, &offset, uaddr_add(head, 8), sizeof(offset)) ||
 	    fetch_entry(s, uaddr_add(head, 16), &pending))
 		return;
 	for (unsigned int i = 0; entry.addr != head.v && i < FUTEX_ROBUST_MAX; i++) {

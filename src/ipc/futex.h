@@ -15,18 +15,20 @@ struct futex_ref {
 };
 
 /*
- * Wait until woken, if the word is val. Returns 0 (perhaps spuriously), or -EAGAIN, -ETIMEDOUT, -EINTR, -EFAULT,
- * -EINVAL.
+ * Wait until woken, if the word is val. Returns 0 (perhaps spuriously), or -EAGAIN, -ETIMEDOUT,
+ * -EINTR, -EFAULT, -EINVAL.
  */
-[[nodiscard]] int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset, s64 deadline);
+[[nodiscard]] int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset,
+			     s64 deadline);
 /* Wake at most count waiters whose bitset meets bitset. Returns how many. */
 [[nodiscard]] int futex_wake(struct subject *s, struct futex_ref word, u32 count, u32 bitset);
-/* Wake at most wake waiters, and move at most move others to the second word. cmp: null, or what the first word must
- * be (else -EAGAIN). Returns how many were woken or moved (without cmp: woken). */
-[[nodiscard]] int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to, u32 wake, u32 move,
-				const u32 *cmp);
+/* Wake at most wake waiters, and move at most move others to the second word. cmp: null, or what
+ * the first word must be (else -EAGAIN). Returns how many were woken or moved (without cmp: woken).
+ */
+[[nodiscard]] int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to,
+				u32 wake, u32 move, const u32 *cmp);
 /* FUTEX_WAKE_OP. */
-[[nodiscard]] int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref second, u32 wake,
-				u32 wake2, u32 op);
+[[nodiscard]] int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref second,
+				u32 wake, u32 wake2, u32 op);
 /* The owner tid has died: release what its robust list names. */
 void futex_exit_robust(struct subject *s, struct uaddr head, u32 tid);

@@ -1,15 +1,17 @@
 /*
  * Pipes and fifos.
  *
- * A pipe is a list of buffers of at most a page each, as in Linux, and so is its capacity counted: in pages that are
- * in use, not in bytes. A write of up to PIPE_BUF bytes goes into one buffer, and so is atomic.
+ * A pipe is a list of buffers of at most a page each, as in Linux, and so is its capacity counted:
+ * in pages that are in use, not in bytes. A write of up to PIPE_BUF bytes goes into one buffer, and
+ * so is atomic.
  *
- * Data are copied between buffers and guest memory only while the buffers belong to the copying fiber alone: a writer
- * fills a buffer and then adds it; a reader takes whole buffers off (or, of the last one, copies what it wants to its
- * stack) and puts back what its memory did not take. So the lock is short and poll can take it.
+ * Data are copied between buffers and guest memory only while the buffers belong to the copying
+ * fiber alone: a writer fills a buffer and then adds it; a reader takes whole buffers off (or, of
+ * the last one, copies what it wants to its stack) and puts back what its memory did not take. So
+ * the lock is short and poll can take it.
  *
- * A pipe lives as long as one of its ends is open. The pipe of a fifo hangs on the inode meanwhile; the inode's lock
- * protects that, and the counts of ends.
+ * A pipe lives as long as one of its ends is open. The pipe of a fifo hangs on the inode meanwhile;
+ * the inode's lock protects that, and the counts of ends.
  */
 
 #include "ipc/pipe.h"
@@ -192,7 +194,8 @@ static bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take) REQUI
 	return take->whole > 0;
 }
 
-/* Put back what the reader's memory did not take. part: that much of the copied part was not taken. */
+/* Put back what the reader's memory did not take. part: that much of the copied part was not taken.
+ */
 static void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part)
 {
 	struct pipe_buf *b;
@@ -310,7 +313,8 @@ static ssize_t pipe_read(struct subject *s, struct file *f, struct uio *to, s64 
 
 /* ---- writing ---- */
 
-/* Add b: to the last buffer if there is room in it, else as a new one, and b is null then. -EPIPE, -EAGAIN (full). */
+/* Add b: to the last buffer if there is room in it, else as a new one, and b is null then. -EPIPE,
+ * -EAGAIN (full). */
 static int pipe_add(struct pipe *p, struct pipe_buf **b, bool *ret_wake)
 {
 	struct pipe_buf *new = *b, *last;
@@ -321,7 +325,8 @@ static int pipe_add(struct pipe *p, struct pipe_buf **b, bool *ret_wake)
 	last = p->used ? list_last(&p->bufs, struct pipe_buf, link) : NULL;
 	if (!p->readers) {
 		ret = -EPIPE;
-	} else if (last && !last->packet && !new->packet && last->offset + last->size + new->size <= PAGE_SIZE) {
+	} else if (last && !last->packet && !new->packet &&
+		   last->offset + last->size + new->size <= PAGE_SIZE) {
 		memcpy(last->page->data + last->offset + last->size, new->page->data, new->size);
 		last->size += new->size;
 	} else if (p->used < p->pages) {
@@ -521,7 +526,8 @@ static bool pipe_count_end(struct pipe *p, const struct file *f, bool open)
 	if (open && f->writable)
 		p->writer_opens++;
 	last = !p->readers && !p->writers;
-	/* With the lock held: without it, the other end could be closed, and the pipe be gone, meanwhile. */
+	/* With the lock held: without it, the other end could be closed, and the pipe be gone,
+	 * meanwhile. */
 	if (!last)
 		waitq_wake_all(&p->waitq, PIPE_READABLE | PIPE_WRITABLE | EPOLLHUP | EPOLLERR);
 	spin_unlock(&p->lock, &lc_ipc);
@@ -642,7 +648,8 @@ static int fifo_open(struct subject *s, struct inode *inode, struct file *f)
 	if (f->flags & O_NONBLOCK)
 		err = f->readable || fifo_partner(p, f, seen) ? 0 : -ENXIO;
 	else
-		err = waitq_wait(&p->waitq, PIPE_READABLE | PIPE_WRITABLE, NO_DEADLINE, fifo_partner(p, f, seen));
+		err = waitq_wait(&p->waitq, PIPE_READABLE | PIPE_WRITABLE, NO_DEADLINE,
+				 fifo_partner(p, f, seen));
 	if (err) {
 		pipe_release(f);
 		f->private = NULL;

@@ -37,6 +37,7 @@ struct ipc_root *ipc_root(void)
 {
 	struct ipc_root *root = NULL;
 
-	slab_for_each(&slab_ipc_root, root_found, &root);
+	slab_for_each(&slab_ipc_root, root_found, &root)
+		;
 	return root ? root : root_create();
 }

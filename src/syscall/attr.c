@@ -7,7 +7,8 @@
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
-static long setattr_at(struct task *t, int dirfd, struct uaddr path, int flags, const struct iattr *attr)
+static long setattr_at(struct task *t, int dirfd, struct uaddr path, int flags,
+		       const struct iattr *attr)
 {
 	struct path p;
 	int err = resolve_at(t, dirfd, path, flags, 0, &p);
@@ -114,9 +115,11 @@ static int decode_time(const struct timespec *in, u32 bit, struct iattr *attr, s
 }
 
 /* times: null means now, twice. */
-static long do_utimens(struct task *t, int dirfd, struct uaddr path, const struct timespec times[2], int flags)
+static long do_utimens(struct task *t, int dirfd, struct uaddr path, const struct timespec times[2],
+		       int flags)
 {
-	static const struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	static const struct timespec now[2] = { { .tv_nsec = UTIME_NOW },
+						{ .tv_nsec = UTIME_NOW } };
 	struct iattr attr = {};
 
 	if (!times)
@@ -161,7 +164,8 @@ long sys_futimesat(struct task *t, int dirfd, struct uaddr path, struct uaddr ut
 	for (int i = 0; i < 2; i++) {
 		if (tv[i].tv_usec < 0 || tv[i].tv_usec >= 1'000'000)
 			return -EINVAL;
-		times[i] = (struct timespec){ .tv_sec = tv[i].tv_sec, .tv_nsec = tv[i].tv_usec * 1000 };
+		times[i] = (struct timespec){ .tv_sec = tv[i].tv_sec,
+					      .tv_nsec = tv[i].tv_usec * 1000 };
 	}
 	return do_utimens(t, dirfd, path, times, 0);
 }
@@ -181,8 +185,9 @@ long sys_utime(struct task *t, struct uaddr path, struct uaddr utimes)
 	err = copy_in(&t->subject, seconds, utimes, sizeof(seconds));
 	if (err)
 		return err;
-	return do_utimens(t, AT_FDCWD, path,
-			  (struct timespec[2]){ { .tv_sec = seconds[0] }, { .tv_sec = seconds[1] } }, 0);
+	return do_utimens(
+		t, AT_FDCWD, path,
+		(struct timespec[2]){ { .tv_sec = seconds[0] }, { .tv_sec = seconds[1] } }, 0);
 }
 
 /* ---- size ---- */

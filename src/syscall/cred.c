@@ -1,6 +1,6 @@
 /*
- * User and group ids, and capabilities. There is one user namespace so far, in which ids stand for themselves; -1 is
- * none.
+ * User and group ids, and capabilities. There is one user namespace so far, in which ids stand for
+ * themselves; -1 is none.
  */
 
 #include <linux/capability.h>
@@ -55,14 +55,16 @@ long sys_getresuid(struct task *t, struct uaddr ruid, struct uaddr euid, struct 
 {
 	const struct cred *c = cred_of(t);
 
-	return store_three(t, (struct uaddr[3]){ ruid, euid, suid }, (u32[3]){ c->uid, c->euid, c->suid });
+	return store_three(t, (struct uaddr[3]){ ruid, euid, suid },
+			   (u32[3]){ c->uid, c->euid, c->suid });
 }
 
 long sys_getresgid(struct task *t, struct uaddr rgid, struct uaddr egid, struct uaddr sgid)
 {
 	const struct cred *c = cred_of(t);
 
-	return store_three(t, (struct uaddr[3]){ rgid, egid, sgid }, (u32[3]){ c->gid, c->egid, c->sgid });
+	return store_three(t, (struct uaddr[3]){ rgid, egid, sgid },
+			   (u32[3]){ c->gid, c->egid, c->sgid });
 }
 
 /* ---- users ---- */
@@ -312,7 +314,8 @@ static int capability_words(u32 version)
 }
 
 /* Fetch and check the header. An unknown version is answered with ours, and EINVAL. */
-static long capability_header(struct task *t, struct uaddr uheader, struct __user_cap_header_struct *ret, int *ret_words)
+static long capability_header(struct task *t, struct uaddr uheader,
+			      struct __user_cap_header_struct *ret, int *ret_words)
 {
 	u32 ours = _LINUX_CAPABILITY_VERSION_3;
 	long err = copy_in(&t->subject, ret, uheader, sizeof(*ret));
@@ -338,7 +341,9 @@ long sys_capget(struct task *t, struct uaddr uheader, struct uaddr udata)
 	/* A null data pointer asks for the version alone. */
 	if (ret)
 		return ret == -EINVAL && !words && uaddr_is_null(udata) ? 0 : ret;
-	target = header.pid && (u32)header.pid != task_tid(t) ? task_lookup_get(t, (u32)header.pid) : t;
+	target = header.pid && (u32)header.pid != task_tid(t) ?
+			 task_lookup_get(t, (u32)header.pid) :
+			 t;
 	if (!target)
 		return -ESRCH;
 	c = target == t ? cred_get(cred_of(t)) : task_get_cred(target);
@@ -363,7 +368,8 @@ static bool capset_allowed(struct task *t, const struct cred *old, const struct 
 		return false;
 	if (new->cap_inheritable & ~(old->cap_inheritable | old->cap_bounding))
 		return false;
-	return !(new->cap_permitted & ~old->cap_permitted) && !(new->cap_effective & ~new->cap_permitted);
+	return !(new->cap_permitted & ~old->cap_permitted) &&
+	       !(new->cap_effective & ~new->cap_permitted);
 }
 
 long sys_capset(struct task *t, struct uaddr uheader, struct uaddr udata)
@@ -389,7 +395,7 @@ long sys_capset(struct task *t, struct uaddr uheader, struct uaddr udata)
 	new->cap_effective = (data[0].effective | (u64)data[1].effective << 32) & valid;
 	new->cap_permitted = (data[0].permitted | (u64)data[1].permitted << 32) & valid;
 	new->cap_inheritable = (data[0].inheritable | (u64)data[1].inheritable << 32) & valid;
-	new->cap_ambient &= new->cap_permitted & new->cap_inheritable;
+	new->cap_ambient &= new->cap_permitted &new->cap_inheritable;
 	if (!capset_allowed(t, old, new)) {
 		cred_put(new);
 		return -EPERM;

@@ -30,7 +30,8 @@ struct dir_gather {
 	bool full; /* an entry did not fit */
 };
 
-static bool gather_emit(struct dir_context *ctx, const char *name, size_t len, u64 ino, s64 next_pos, u8 type)
+static bool gather_emit(struct dir_context *ctx, const char *name, size_t len, u64 ino,
+			s64 next_pos, u8 type)
 {
 	struct dir_gather *g = container_of(ctx, struct dir_gather, ctx);
 	size_t head = sizeof(struct dirent_head);
@@ -57,7 +58,9 @@ static bool gather_emit(struct dir_context *ctx, const char *name, size_t len, u
 
 static long do_getdents(struct task *t, int fd, struct uaddr buf, u32 size, bool old)
 {
-	struct dir_gather g = { .ctx.emit = gather_emit, .old = old, .size = min((u64)size, DIRENT_BUFFER) };
+	struct dir_gather g = { .ctx.emit = gather_emit,
+				.old = old,
+				.size = min((u64)size, DIRENT_BUFFER) };
 	struct file *f = file_lookup(t, fd);
 	long ret;
 
@@ -249,7 +252,8 @@ long sys_rmdir(struct task *t, struct uaddr path)
 	return sys_unlinkat(t, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
-long sys_renameat2(struct task *t, int old_dirfd, struct uaddr uold, int new_dirfd, struct uaddr unew, u32 flags)
+long sys_renameat2(struct task *t, int old_dirfd, struct uaddr uold, int new_dirfd,
+		   struct uaddr unew, u32 flags)
 {
 	UNINIT char old[PATH_MAX_GUEST], new[PATH_MAX_GUEST];
 	int err;
@@ -274,7 +278,8 @@ long sys_rename(struct task *t, struct uaddr old, struct uaddr new)
 	return sys_renameat2(t, AT_FDCWD, old, AT_FDCWD, new, 0);
 }
 
-long sys_linkat(struct task *t, int old_dirfd, struct uaddr uold, int new_dirfd, struct uaddr unew, int flags)
+long sys_linkat(struct task *t, int old_dirfd, struct uaddr uold, int new_dirfd, struct uaddr unew,
+		int flags)
 {
 	UNINIT char old[PATH_MAX_GUEST], new[PATH_MAX_GUEST];
 	int err;

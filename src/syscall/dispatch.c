@@ -1,7 +1,8 @@
 /*
  * From a number to a handler.
  *
- * The array of wrappers comes from table.def. A call without handler is ENOSYS, and logged the first time.
+ * The array of wrappers comes from table.def. A call without handler is ENOSYS, and logged the
+ * first time.
  */
 
 #include "syscall/syscall.h"
@@ -28,7 +29,8 @@ struct syscall_state *syscall_state(void)
 {
 	struct syscall_state *state = NULL;
 
-	slab_for_each(&slab_syscall_state, state_found, &state);
+	slab_for_each(&slab_syscall_state, state_found, &state)
+		;
 	return state;
 }
 
@@ -94,8 +96,8 @@ int syscall_print_table(int (*print)(const char *line, void *arg), void *arg)
 
 		if (!info)
 			continue;
-		snprintf(line, sizeof(line), "%3d  %-24s %-8s %s", nr, info->name, levels[info->level],
-			 info->note);
+		snprintf(line, sizeof(line), "%3d  %-24s %-8s %s", nr, info->name,
+			 levels[info->level], info->note);
 		ret = print(line, arg);
 	}
 	return min(ret, 0);

@@ -64,7 +64,7 @@ static long dup_to(struct task *t, int old, int new, u32 flags)
 
 	if (!f)
 		return -EBADF;
-	if (new < 0 || (u64)new >= rlimit_get(t->subject.rlimits, RLIMIT_NOFILE))
+	if (new < 0 || (u64) new >= rlimit_get(t->subject.rlimits, RLIMIT_NOFILE))
 		ret = -EBADF;
 	else
 		ret = fd_install_at(&t->subject, f, new, flags);
@@ -138,7 +138,8 @@ static long fcntl_owner(struct task *t, struct file *f, int cmd, u64 arg)
 		bool found;
 
 		tasks_lock();
-		found = pid < 0 ? pgrp_find(task_pid_ns(t), (u32)-pid) : (void *)task_find(task_pid_ns(t), (u32)pid);
+		found = pid < 0 ? pgrp_find(task_pid_ns(t), (u32)-pid) :
+				  (void *)task_find(task_pid_ns(t), (u32)pid);
 		tasks_unlock();
 		if (!found)
 			return -ESRCH;
@@ -312,7 +313,8 @@ long sys_fdatasync(struct task *t, int fd)
 	return do_fsync(t, fd, true);
 }
 
-/* What the guest wrote is in this kernel's memory or the host's: there is nothing to be written back. */
+/* What the guest wrote is in this kernel's memory or the host's: there is nothing to be written
+ * back. */
 long sys_sync(struct task *t)
 {
 	return 0;

@@ -8,7 +8,8 @@
 #include "syscall_protos.h"
 #include "time/clock.h"
 
-/* The deadline of a wait: relative for FUTEX_WAIT, else absolute on a clock. utimeout null: none. */
+/* The deadline of a wait: relative for FUTEX_WAIT, else absolute on a clock. utimeout null: none.
+ */
 static int wait_deadline(struct task *t, int cmd, bool realtime, struct uaddr utimeout, s64 *ret)
 {
 	s64 ns;
@@ -56,7 +57,8 @@ static u32 count_arg(u32 n)
 	return (s32)n < 0 ? UINT32_MAX : n;
 }
 
-long sys_futex(struct task *t, struct uaddr uaddr, int op, u32 val, u64 timeout, struct uaddr uaddr2, u32 val3)
+long sys_futex(struct task *t, struct uaddr uaddr, int op, u32 val, u64 timeout,
+	       struct uaddr uaddr2, u32 val3)
 {
 	int cmd = op & FUTEX_CMD_MASK;
 	bool realtime = op & FUTEX_CLOCK_REALTIME, private_ = op & FUTEX_PRIVATE_FLAG;

@@ -107,7 +107,7 @@ static long prctl_securebits(struct task *t, u64 bits)
 	if (!new)
 		return -ENOMEM;
 	new->securebits = (u32)bits;
-	new->keep_caps = bits & (1U << SECURE_KEEP_CAPS);
+	new->keep_caps = bits &(1U << SECURE_KEEP_CAPS);
 	task_commit_cred(t, new);
 	return 0;
 }
@@ -335,8 +335,8 @@ static bool may_limit(struct task *t, struct task *target)
 
 	if (!c)
 		return false;
-	ret = (own->uid == c->uid && own->uid == c->euid && own->uid == c->suid && own->gid == c->gid &&
-	       own->gid == c->egid && own->gid == c->sgid) ||
+	ret = (own->uid == c->uid && own->uid == c->euid && own->uid == c->suid &&
+	       own->gid == c->gid && own->gid == c->egid && own->gid == c->sgid) ||
 	      cred_has_cap(own, c->user_ns, CAP_SYS_RESOURCE);
 	cred_put(c);
 	return ret;

@@ -10,7 +10,7 @@
 #define O_LARGEFILE_K 0100000
 #define MODE_MASK 07777
 /* What open(2) heeds; it ignores other bits. */
-#define OPEN_FLAGS                                                                               \
+#define OPEN_FLAGS \
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
 	 O_ASYNC | O_DIRECT | O_LARGEFILE_K | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | \
 	 O_SYNC | O_PATH | O_TMPFILE)
@@ -59,7 +59,8 @@ static long do_open(struct task *t, int dirfd, struct uaddr upath, struct open_h
 
 long sys_openat(struct task *t, int dirfd, struct uaddr path, int flags, u32 mode)
 {
-	struct open_how_k how = { .flags = ((u32)flags & OPEN_FLAGS) | O_LARGEFILE_K, .mode = mode };
+	struct open_how_k how = { .flags = ((u32)flags & OPEN_FLAGS) | O_LARGEFILE_K,
+				  .mode = mode };
 
 	return do_open(t, dirfd, path, &how);
 }
@@ -92,11 +93,14 @@ static int openat2_decode(const struct open_how *in, struct open_how_k *ret)
 		return -EINVAL;
 	if (in->flags & O_PATH && in->flags & ~(u64)(PATH_FLAGS | O_LARGEFILE_K))
 		return -EINVAL;
-	if (in->flags & O_CREAT || (in->flags & O_TMPFILE) == O_TMPFILE ? in->mode & ~(u64)MODE_MASK : in->mode)
+	if (in->flags & O_CREAT || (in->flags & O_TMPFILE) == O_TMPFILE ?
+		    in->mode & ~(u64)MODE_MASK :
+		    in->mode)
 		return -EINVAL;
 	if ((resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 		return -EINVAL;
-	*ret = (struct open_how_k){ .flags = (u32)in->flags | O_LARGEFILE_K, .mode = (u32)in->mode };
+	*ret = (struct open_how_k){ .flags = (u32)in->flags | O_LARGEFILE_K,
+				    .mode = (u32)in->mode };
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
 		if (resolve & map[i].resolve)
 			ret->walk |= map[i].walk;

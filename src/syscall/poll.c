@@ -1,8 +1,8 @@
 /*
  * poll, select, epoll_wait.
  *
- * poll and select build a list of (file, events), queue a waiter on each file's wait queue, and look at the files until
- * one is ready. Small lists are on the stack.
+ * poll and select build a list of (file, events), queue a waiter on each file's wait queue, and
+ * look at the files until one is ready. Small lists are on the stack.
  */
 
 #include <limits.h>
@@ -69,7 +69,8 @@ static void poll_put(struct poll_entry *e, u32 count)
 		file_put(e[i].file);
 }
 
-/* Wait until an entry is ready or deadline (0: do not wait) has passed. The number of ready ones, or -EINTR. */
+/* Wait until an entry is ready or deadline (0: do not wait) has passed. The number of ready ones,
+ * or -EINTR. */
 static int poll_wait(struct poll_entry *e, u32 count, s64 deadline)
 {
 	int ready = poll_scan(e, count), ret = 0;
@@ -161,8 +162,8 @@ static void poll_open(struct task *t, const struct pollfd *fds, struct poll_entr
 }
 
 /* -EINTR or the number of ready descriptors; results are stored. */
-static long poll_run(struct task *t, struct uaddr ufds, u32 count, struct pollfd *fds, struct poll_entry *e,
-		     s64 deadline)
+static long poll_run(struct task *t, struct uaddr ufds, u32 count, struct pollfd *fds,
+		     struct poll_entry *e, s64 deadline)
 {
 	long ret = 0;
 
@@ -229,7 +230,8 @@ long poll_restart(struct task *t, const struct restart_state *r)
 	return poll_result(t, fds, count, r->deadline, do_poll(t, fds, count, r->deadline));
 }
 
-long sys_ppoll(struct task *t, struct uaddr fds, u32 nfds, struct uaddr timeout, struct uaddr uset, u64 sigsetsize)
+long sys_ppoll(struct task *t, struct uaddr fds, u32 nfds, struct uaddr timeout, struct uaddr uset,
+	       u64 sigsetsize)
 {
 	sigset64 set;
 	s64 deadline;
@@ -297,7 +299,8 @@ static int select_store(struct task *t, const struct select_sets *s)
 
 		if (uaddr_is_null(s->user[i]))
 			continue;
-		err = copy_out(&t->subject, s->user[i], select_set(s, 3 + i), s->words * sizeof(u64));
+		err = copy_out(&t->subject, s->user[i], select_set(s, 3 + i),
+			       s->words * sizeof(u64));
 		if (err)
 			return err;
 	}
@@ -376,7 +379,8 @@ static long select_run(struct task *t, struct select_sets *s, int nfds, s64 dead
 	return ret;
 }
 
-static long do_select(struct task *t, int nfds, struct uaddr in, struct uaddr out, struct uaddr ex, s64 deadline)
+static long do_select(struct task *t, int nfds, struct uaddr in, struct uaddr out, struct uaddr ex,
+		      s64 deadline)
 {
 	UNINIT u64 fast[6 * FD_SETSIZE / 64];
 	struct select_sets s = { .user = { in, out, ex }, .bits = fast };
@@ -399,7 +403,8 @@ static long do_select(struct task *t, int nfds, struct uaddr in, struct uaddr ou
 	return task_restart(ret, ERESTARTNOHAND);
 }
 
-long sys_select(struct task *t, int nfds, struct uaddr in, struct uaddr out, struct uaddr ex, struct uaddr timeout)
+long sys_select(struct task *t, int nfds, struct uaddr in, struct uaddr out, struct uaddr ex,
+		struct uaddr timeout)
 {
 	s64 deadline = NO_DEADLINE, ns;
 	struct timeval tv;
@@ -512,8 +517,8 @@ static long epoll_pwait_masked(struct task *t, int epfd, struct uaddr events, in
 	return temporary_mask_end(t, ret);
 }
 
-long sys_epoll_pwait(struct task *t, int epfd, struct uaddr events, int max, int timeout, struct uaddr set,
-		     u64 sigsetsize)
+long sys_epoll_pwait(struct task *t, int epfd, struct uaddr events, int max, int timeout,
+		     struct uaddr set, u64 sigsetsize)
 {
 	return epoll_pwait_masked(t, epfd, events, max, poll_deadline_ms(timeout), set, sigsetsize);
 }

@@ -136,7 +136,8 @@ static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr arr
 
 		if (uaddr_is_null(array))
 			return 0;
-		got = copy_in_partial(&t->subject, ptrs, uaddr_add(array, count * 8UL), sizeof(ptrs));
+		got = copy_in_partial(&t->subject, ptrs, uaddr_add(array, count * 8UL),
+				      sizeof(ptrs));
 		if (got < 8)
 			return got < 0 ? (int)got : -EFAULT;
 		for (size_t i = 0; i < (size_t)got / 8; i++) {
@@ -156,7 +157,8 @@ static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr arr
 	}
 }
 
-static long do_execve(struct task *t, int dirfd, struct uaddr upath, struct uaddr argv, struct uaddr envp, int flags)
+static long do_execve(struct task *t, int dirfd, struct uaddr upath, struct uaddr argv,
+		      struct uaddr envp, int flags)
 {
 	UNINIT char path[PATH_MAX_GUEST];
 	struct exec_strings strings;
@@ -189,7 +191,8 @@ long sys_execve(struct task *t, struct uaddr path, struct uaddr argv, struct uad
 	return do_execve(t, AT_FDCWD, path, argv, envp, 0);
 }
 
-long sys_execveat(struct task *t, int dirfd, struct uaddr path, struct uaddr argv, struct uaddr envp, int flags)
+long sys_execveat(struct task *t, int dirfd, struct uaddr path, struct uaddr argv,
+		  struct uaddr envp, int flags)
 {
 	return do_execve(t, dirfd, path, argv, envp, flags);
 }
@@ -286,8 +289,8 @@ static int siginfo_status(const struct wait_result *res)
 
 static long waitid_decode(struct task *t, int type, int id, int options, struct wait_args *ret)
 {
-	if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | (int)__WCLONE |
-			__WALL))
+	if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
+			(int)__WCLONE | __WALL))
 		return -EINVAL;
 	if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
 		return -EINVAL;
@@ -310,7 +313,8 @@ static long waitid_decode(struct task *t, int type, int id, int options, struct 
 	}
 }
 
-long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int options, struct uaddr usage)
+long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int options,
+		struct uaddr usage)
 {
 	struct wait_args args;
 	struct wait_result res = {};
@@ -426,7 +430,8 @@ long sys_set_tid_address(struct task *t, struct uaddr tidptr)
 /* Fill in the parts of struct utsname that never change. */
 static void utsname_init(struct utsname *u)
 {
-	static const char sysname[] = "Linux", release[] = "6.6.0", version[] = "#1 SMP PREEMPT Donjon";
+	static const char sysname[] = "Linux", release[] = "6.6.0",
+			  version[] = "#1 SMP PREEMPT Donjon";
 	static const char machine[] = "x86_64";
 
 	memset(u, 0, sizeof(*u));

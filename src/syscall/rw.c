@@ -1,5 +1,6 @@
 /*
- * Reading and writing. SIGPIPE and SIGXFSZ come from here: the files below only return -EPIPE and -EFBIG.
+ * Reading and writing. SIGPIPE and SIGXFSZ come from here: the files below only return -EPIPE and
+ * -EFBIG.
  */
 
 #include <fcntl.h>
@@ -147,7 +148,8 @@ long sys_pwritev(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_lo
 	return pos < 0 ? -EINVAL : do_vector(t, fd, iov, count, &pos, true);
 }
 
-static long do_vector2(struct task *t, int fd, struct uaddr iov, u64 count, s64 pos, u32 flags, bool write)
+static long do_vector2(struct task *t, int fd, struct uaddr iov, u64 count, s64 pos, u32 flags,
+		       bool write)
 {
 	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
 		return -EOPNOTSUPP;
@@ -156,12 +158,14 @@ static long do_vector2(struct task *t, int fd, struct uaddr iov, u64 count, s64 
 	return do_vector(t, fd, iov, count, pos == -1 ? NULL : &pos, write);
 }
 
-long sys_preadv2(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high, u32 flags)
+long sys_preadv2(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high,
+		 u32 flags)
 {
 	return do_vector2(t, fd, iov, count, (s64)pos_low, flags, false);
 }
 
-long sys_pwritev2(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high, u32 flags)
+long sys_pwritev2(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high,
+		  u32 flags)
 {
 	return do_vector2(t, fd, iov, count, (s64)pos_low, flags, true);
 }
@@ -219,8 +223,10 @@ static int copy_end_fini(struct task *t, struct copy_end *end)
 	return ret;
 }
 
-/* Move up to size bytes; what was read but could not be written is read again by whoever comes next. */
-static long copy_step(struct task *t, struct copy_end *in, struct copy_end *out, char *buf, size_t size)
+/* Move up to size bytes; what was read but could not be written is read again by whoever comes
+ * next. */
+static long copy_step(struct task *t, struct copy_end *in, struct copy_end *out, char *buf,
+		      size_t size)
 {
 	struct uio u;
 	ssize_t got, put;
@@ -286,8 +292,8 @@ long sys_sendfile(struct task *t, int out_fd, int in_fd, struct uaddr offset, u6
 	return err && ret >= 0 ? err : ret;
 }
 
-long sys_copy_file_range(struct task *t, int in_fd, struct uaddr in_offset, int out_fd, struct uaddr out_offset,
-			 u64 size, u32 flags)
+long sys_copy_file_range(struct task *t, int in_fd, struct uaddr in_offset, int out_fd,
+			 struct uaddr out_offset, u64 size, u32 flags)
 {
 	struct copy_end in, out = {};
 	long ret = copy_end_init(t, &in, in_fd, in_offset);

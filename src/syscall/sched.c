@@ -1,4 +1,5 @@
-/* Scheduling: CPUs, policies and priorities. Policies are recorded; the host schedules as it likes. */
+/* Scheduling: CPUs, policies and priorities. Policies are recorded; the host schedules as it likes.
+ */
 
 #include <linux/capability.h>
 #include <sched.h>
@@ -116,7 +117,8 @@ long sys_sched_setaffinity(struct task *t, int pid, u32 size, struct uaddr umask
 		memcpy(target->affinity, mask, sizeof(mask));
 		task_unlock(target);
 	}
-	/* Another thread is told where it may run only by itself: its mask is right at once, its place is not. */
+	/* Another thread is told where it may run only by itself: its mask is right at once, its
+	 * place is not. */
 	if (!ret && target == t && !k->virtual_cpus)
 		ret = pf_thread_setaffinity(t->subject.thread, sizeof(mask), mask);
 	task_put(target);
@@ -132,7 +134,8 @@ static bool policy_realtime(int policy)
 
 static bool policy_known(int policy)
 {
-	return policy_realtime(policy) || policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
+	return policy_realtime(policy) || policy == SCHED_OTHER || policy == SCHED_BATCH ||
+	       policy == SCHED_IDLE;
 }
 
 long sys_sched_get_priority_max(struct task *t, int policy)
@@ -206,10 +209,11 @@ static long set_policy(struct task *t, int pid, int policy, struct uaddr param)
 	task_unlock(target);
 	policy &= ~(int)reset_on_fork;
 	limit = rlimit_get(&target->tg->rlimits, RLIMIT_RTPRIO);
-	if (!policy_known(policy) || priority < 0 || priority > 99 || policy_realtime(policy) != (priority != 0))
+	if (!policy_known(policy) || priority < 0 || priority > 99 ||
+	    policy_realtime(policy) != (priority != 0))
 		ret = -EINVAL;
-	else if (!sched_allowed(t, target) ||
-		 (policy_realtime(policy) && (u64)priority > limit && !task_capable(t, CAP_SYS_NICE)))
+	else if (!sched_allowed(t, target) || (policy_realtime(policy) && (u64)priority > limit &&
+					       !task_capable(t, CAP_SYS_NICE)))
 		ret = -EPERM;
 	if (!ret) {
 		task_lock(target);

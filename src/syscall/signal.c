@@ -111,7 +111,8 @@ long sys_rt_sigsuspend(struct task *t, struct uaddr set, u64 sigsetsize)
 	return wait_for_signal(t);
 }
 
-long sys_rt_sigtimedwait(struct task *t, struct uaddr set, struct uaddr uinfo, struct uaddr timeout, u64 sigsetsize)
+long sys_rt_sigtimedwait(struct task *t, struct uaddr set, struct uaddr uinfo, struct uaddr timeout,
+			 u64 sigsetsize)
 {
 	sigset64 wanted;
 	siginfo_t info;
@@ -266,7 +267,8 @@ long sys_tkill(struct task *t, int tid, int sig)
 	return do_tkill(t, 0, tid, sig);
 }
 
-/* A siginfo of the guest's own making: it may not look as if from the kernel or from kill, but to oneself. */
+/* A siginfo of the guest's own making: it may not look as if from the kernel or from kill, but to
+ * oneself. */
 static int fetch_siginfo(struct task *t, struct uaddr addr, int sig, bool self, siginfo_t *ret)
 {
 	int err;

@@ -168,7 +168,8 @@ long sys_statx(struct task *t, int dirfd, struct uaddr path, int flags, u32 mask
 
 /* ---- access ---- */
 
-/* Credentials that decide by the real ids, as access(2) wants; null: the task's own do, or memory is short (*err). */
+/* Credentials that decide by the real ids, as access(2) wants; null: the task's own do, or memory
+ * is short (*err). */
 static struct cred *real_cred(struct task *t, int *err)
 {
 	const struct cred *c = t->subject.cred;
@@ -207,7 +208,8 @@ static long do_access(struct task *t, int dirfd, struct uaddr path, int mode, in
 	struct path p;
 	int err = 0;
 
-	if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+	if (mode & ~(R_OK | W_OK | X_OK) ||
+	    flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	if (!(flags & AT_EACCESS))
 		real = real_cred(t, &err);

@@ -3,8 +3,8 @@
  *
  *	[pid] openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3
  *
- * Calls that may not come back as they were entered (exec, exit) are shown when they begin. What is shown of guest
- * memory is what it holds then.
+ * Calls that may not come back as they were entered (exec, exit) are shown when they begin. What is
+ *shown of guest memory is what it holds then.
  */
 
 #include "syscall/strace.h"
@@ -207,8 +207,8 @@ static bool put_known(struct strbuf *sb, enum arg_struct type, const char *p)
 		strbuf_printf(sb, "{cur=%ld, max=%ld}", (long)get64(p, 0), (long)get64(p, 8));
 		return true;
 	case STRUCT_pollfd:
-		strbuf_printf(sb, "{fd=%d, events=0x%x, revents=0x%x}", (int)get32(p, 0), get32(p, 4) & 0xffff,
-			      get32(p, 4) >> 16);
+		strbuf_printf(sb, "{fd=%d, events=0x%x, revents=0x%x}", (int)get32(p, 0),
+			      get32(p, 4) & 0xffff, get32(p, 4) >> 16);
 		return true;
 	case STRUCT_epoll_event:
 		strbuf_printf(sb, "{events=0x%x, data=0x%lx}", get32(p, 0), get64(p, 4));
@@ -236,7 +236,8 @@ static void put_struct(struct strbuf *sb, struct task *t, enum arg_struct type, 
 	/* Of the larger ones, only the start is shown. */
 	if (!addr)
 		strbuf_puts(sb, "NULL");
-	else if (copy_in(&t->subject, p, UADDR(addr), min((size_t)g_struct_sizes[type], sizeof(p))) ||
+	else if (copy_in(&t->subject, p, UADDR(addr),
+			 min((size_t)g_struct_sizes[type], sizeof(p))) ||
 		 !put_known(sb, type, p))
 		strbuf_printf(sb, "0x%lx", addr);
 }
@@ -258,8 +259,8 @@ static void put_array(struct strbuf *sb, struct task *t, enum arg_struct type, u
 
 /* ---- calls ---- */
 
-static void put_pointer(struct strbuf *sb, struct task *t, const struct strace_arg *a, const u64 args[6], u64 value,
-			long result)
+static void put_pointer(struct strbuf *sb, struct task *t, const struct strace_arg *a,
+			const u64 args[6], u64 value, long result)
 {
 	u64 count = a->count ? args[a->count - 1] : 1;
 	bool out = a->kind == ARG_OUT || a->kind == ARG_RDATA;
@@ -277,8 +278,8 @@ static void put_pointer(struct strbuf *sb, struct task *t, const struct strace_a
 		put_struct(sb, t, a->type, value);
 }
 
-static void put_arg(struct strbuf *sb, struct task *t, const struct strace_arg *a, const u64 args[6], u64 value,
-		    long result)
+static void put_arg(struct strbuf *sb, struct task *t, const struct strace_arg *a,
+		    const u64 args[6], u64 value, long result)
 {
 	switch ((enum arg_kind)a->kind) {
 	case ARG_FD:
@@ -335,8 +336,8 @@ static void put_call(struct strbuf *sb, struct task *t, int nr, const u64 args[6
 
 	strbuf_printf(sb, "[%u] ", task_tid(t));
 	if (!info) {
-		strbuf_printf(sb, "syscall_%d(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx)", nr, args[0], args[1],
-			      args[2], args[3], args[4], args[5]);
+		strbuf_printf(sb, "syscall_%d(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx)", nr,
+			      args[0], args[1], args[2], args[3], args[4], args[5]);
 		return;
 	}
 	strbuf_printf(sb, "%s(", info->name);
@@ -415,8 +416,9 @@ void strace_signalled(struct task *t, const siginfo_t *info)
 	strbuf_printf(&sb, "[%u] --- ", task_tid(t));
 	put_signal(&sb, info->si_signo);
 	strbuf_printf(&sb, " {code=%d, ", info->si_code);
-	if (info->si_code > 0 && (info->si_signo == SIGSEGV || info->si_signo == SIGBUS || info->si_signo == SIGILL ||
-				  info->si_signo == SIGFPE || info->si_signo == SIGTRAP))
+	if (info->si_code > 0 &&
+	    (info->si_signo == SIGSEGV || info->si_signo == SIGBUS || info->si_signo == SIGILL ||
+	     info->si_signo == SIGFPE || info->si_signo == SIGTRAP))
 		strbuf_printf(&sb, "addr=%p} ---", info->si_addr);
 	else
 		strbuf_printf(&sb, "pid=%d, uid=%u} ---", info->si_pid, info->si_uid);

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The system call layer: dispatch by number, strace, the support table. The handlers are in one file a family; their
- * prototypes are generated (syscall_protos.h) from table.def.
+ * The system call layer: dispatch by number, strace, the support table. The handlers are in one
+ * file a family; their prototypes are generated (syscall_protos.h) from table.def.
  */
 
 #include "base/types.h"
@@ -18,12 +18,13 @@ struct syscall_info {
 };
 
 /*
- * Boot, once, after arena_create. fd: the host descriptor that --strace writes to (it stays the caller's to keep open),
- * -1: no tracing.
+ * Boot, once, after arena_create. fd: the host descriptor that --strace writes to (it stays the
+ * caller's to keep open), -1: no tracing.
  */
 void strace_setup(int fd);
 
 /* Null if there is no such number. */
 const struct syscall_info *syscall_info(int nr);
-/* The support table as text, a line at a time (without newline), until print returns less than 0, which is returned. */
+/* The support table as text, a line at a time (without newline), until print returns less than 0,
+ * which is returned. */
 int syscall_print_table(int (*print)(const char *line, void *arg), void *arg);

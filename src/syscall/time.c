@@ -17,8 +17,8 @@
 /* ---- reading clocks ---- */
 
 /*
- * CPU clocks. A negative clock id is ~pid << 3 with bit 2: a thread's clock, bits 0 and 1: which (0 user and system, 1
- * user, 2 what the scheduler counts).
+ * CPU clocks. A negative clock id is ~pid << 3 with bit 2: a thread's clock, bits 0 and 1: which (0
+ * user and system, 1 user, 2 what the scheduler counts).
  */
 struct cpu_clock {
 	u32 pid; /* 0: the caller */
@@ -31,7 +31,8 @@ enum { CPU_PROF, CPU_VIRT, CPU_SCHED };
 static bool cpu_clock_decode(int id, struct cpu_clock *ret)
 {
 	if (id == CLOCK_PROCESS_CPUTIME_ID || id == CLOCK_THREAD_CPUTIME_ID) {
-		*ret = (struct cpu_clock){ .thread = id == CLOCK_THREAD_CPUTIME_ID, .kind = CPU_SCHED };
+		*ret = (struct cpu_clock){ .thread = id == CLOCK_THREAD_CPUTIME_ID,
+					   .kind = CPU_SCHED };
 		return true;
 	}
 	if (id >= 0 || (id & 3) > CPU_SCHED)
@@ -52,7 +53,8 @@ static s64 cpu_clock_now(struct task *t, const struct cpu_clock *clock)
 	struct task *target = t;
 
 	if (clock->pid) {
-		target = clock->thread ? task_lookup_get(t, clock->pid) : process_lookup_get(t, clock->pid);
+		target = clock->thread ? task_lookup_get(t, clock->pid) :
+					 process_lookup_get(t, clock->pid);
 		if (!target)
 			return -EINVAL;
 		if (clock->thread && target->tg != t->tg) {
@@ -153,8 +155,8 @@ long sys_time(struct task *t, struct uaddr ut)
 
 /* ---- sleeping ---- */
 
-/* Sleep until deadline. A relative sleep that is interrupted tells at rem what is left, and goes on if no handler ran
- * (restart block). */
+/* Sleep until deadline. A relative sleep that is interrupted tells at rem what is left, and goes on
+ * if no handler ran (restart block). */
 static long do_sleep(struct task *t, s64 deadline, bool relative, struct uaddr rem)
 {
 	s64 left;
@@ -174,7 +176,9 @@ static long do_sleep(struct task *t, s64 deadline, bool relative, struct uaddr r
 		if (err)
 			return err;
 	}
-	t->restart = (struct restart_state){ .kind = RESTART_NANOSLEEP, .deadline = deadline, .arg = { rem.v } };
+	t->restart = (struct restart_state){ .kind = RESTART_NANOSLEEP,
+					     .deadline = deadline,
+					     .arg = { rem.v } };
 	return -ERESTART_RESTARTBLOCK;
 }
 
@@ -197,7 +201,8 @@ long sys_clock_nanosleep(struct task *t, int clock, int flags, struct uaddr req,
 			return -EINVAL;
 		return -EOPNOTSUPP;
 	}
-	if (clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE)
+	if (clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REALTIME_COARSE ||
+	    clock == CLOCK_MONOTONIC_COARSE)
 		return -EOPNOTSUPP;
 	err = fetch_timespec(t, req, &ns);
 	if (err)
@@ -263,7 +268,8 @@ long sys_setitimer(struct task *t, int which, struct uaddr uvalue, struct uaddr 
 		err = copy_in(&t->subject, &value, uvalue, sizeof(value));
 	if (err)
 		return err;
-	if (!timeval_to_ns(&value.it_value, &new.value) || !timeval_to_ns(&value.it_interval, &new.interval))
+	if (!timeval_to_ns(&value.it_value, &new.value) ||
+	    !timeval_to_ns(&value.it_interval, &new.interval))
 		return -EINVAL;
 	err = task_setitimer(t, which, &new, &prev);
 	if (err || uaddr_is_null(old))
@@ -294,7 +300,8 @@ static int fetch_itimerspec(struct task *t, struct uaddr addr, struct itimer_ns 
 
 	if (err)
 		return err;
-	if (!timespec_to_ns(&value.it_value, &ret->value) || !timespec_to_ns(&value.it_interval, &ret->interval))
+	if (!timespec_to_ns(&value.it_value, &ret->value) ||
+	    !timespec_to_ns(&value.it_interval, &ret->interval))
 		return -EINVAL;
 	return 0;
 }

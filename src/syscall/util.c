@@ -55,7 +55,8 @@ static int resolve_empty(struct task *t, int dirfd, struct path *ret)
 	return 0;
 }
 
-int resolve_at(struct task *t, int dirfd, struct uaddr path, int at_flags, u32 walk, struct path *ret)
+int resolve_at(struct task *t, int dirfd, struct uaddr path, int at_flags, u32 walk,
+	       struct path *ret)
 {
 	UNINIT char name[PATH_MAX_GUEST];
 	int err;
@@ -76,7 +77,8 @@ int iov_fetch(struct task *t, struct uaddr addr, u64 count, struct iov_set *ret)
 {
 	int err = 0;
 
-	_Static_assert(sizeof(struct guest_iovec) == sizeof(struct iovec), "layout of the guest's iovec");
+	_Static_assert(sizeof(struct guest_iovec) == sizeof(struct iovec),
+		       "layout of the guest's iovec");
 	ret->iov = ret->fast;
 	ret->count = (unsigned int)count;
 	ret->total = 0;
@@ -159,7 +161,8 @@ int store_timespec(struct task *t, struct uaddr addr, s64 ns)
 
 struct timeval ns_to_timeval(s64 ns)
 {
-	return (struct timeval){ .tv_sec = ns / 1'000'000'000, .tv_usec = ns % 1'000'000'000 / 1000 };
+	return (struct timeval){ .tv_sec = ns / 1'000'000'000,
+				 .tv_usec = ns % 1'000'000'000 / 1000 };
 }
 
 int fetch_sigset(struct task *t, struct uaddr addr, u64 size, sigset64 *ret)

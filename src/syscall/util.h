@@ -1,6 +1,7 @@
 #pragma once
 
-/* What many handlers need: fetching arguments and looking up descriptors. All are called on the task's own fiber. */
+/* What many handlers need: fetching arguments and looking up descriptors. All are called on the
+ * task's own fiber. */
 
 #include "base/types.h"
 #include "kernel/task.h"
@@ -19,10 +20,12 @@ struct file *file_lookup_any(struct task *t, int fd);
 /* Fetch a path. -EFAULT, -ENAMETOOLONG. */
 [[nodiscard]] int fetch_path(struct task *t, struct uaddr addr, char buf[PATH_MAX_GUEST]);
 /*
- * Where a call with dirfd, path and AT_* flags points; walk: WALK_* besides AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW
- * (follow is the default). A null path counts as empty with AT_EMPTY_PATH. *ret is the caller's to put.
+ * Where a call with dirfd, path and AT_* flags points; walk: WALK_* besides AT_EMPTY_PATH and
+ * AT_SYMLINK_NOFOLLOW (follow is the default). A null path counts as empty with AT_EMPTY_PATH. *ret
+ * is the caller's to put.
  */
-[[nodiscard]] int resolve_at(struct task *t, int dirfd, struct uaddr path, int at_flags, u32 walk, struct path *ret);
+[[nodiscard]] int resolve_at(struct task *t, int dirfd, struct uaddr path, int at_flags, u32 walk,
+			     struct path *ret);
 
 /* An iovec array of the guest, fetched once. */
 struct iov_set {
@@ -34,9 +37,11 @@ struct iov_set {
 [[nodiscard]] int iov_fetch(struct task *t, struct uaddr addr, u64 count, struct iov_set *ret);
 void iov_release(struct iov_set *set);
 
-/* Fetch an extensible struct of size bytes, of which we know the first known: what the guest gives beyond must be zero
+/* Fetch an extensible struct of size bytes, of which we know the first known: what the guest gives
+ * beyond must be zero
  * (-E2BIG), what it lacks is zero. */
-[[nodiscard]] int fetch_extensible(struct task *t, void *dst, size_t known, struct uaddr src, u64 size);
+[[nodiscard]] int fetch_extensible(struct task *t, void *dst, size_t known, struct uaddr src,
+				   u64 size);
 
 /* Fetch a timespec as ns. -EFAULT, -EINVAL. */
 [[nodiscard]] int fetch_timespec(struct task *t, struct uaddr addr, s64 *ret_ns);
@@ -47,8 +52,8 @@ struct timeval ns_to_timeval(s64 ns);
 
 /* A signal set argument: size must be 8. */
 [[nodiscard]] int fetch_sigset(struct task *t, struct uaddr addr, u64 size, sigset64 *ret);
-/* Block mask while the call runs; temporary_mask_end turns the call's result into the handler's, and puts the old mask
- * back unless a signal handler is to run before. */
+/* Block mask while the call runs; temporary_mask_end turns the call's result into the handler's,
+ * and puts the old mask back unless a signal handler is to run before. */
 void temporary_mask_begin(struct task *t, sigset64 mask);
 long temporary_mask_end(struct task *t, long ret);
 

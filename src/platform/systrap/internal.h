@@ -55,7 +55,7 @@ struct family {
 	struct list waiting; /* [lock] threads in WAIT_NOTIF, longest waiting first */
 	struct list forks; /* [lock] struct fork_txn */
 	struct list newborn; /* [lock] threads that wait for their first notification */
-	u64 listener_flags; /* [poller or lock] SYNC_WAKE_UP */
+	unsigned int attended_count; /* [lock] */
 };
 
 enum space_state {
@@ -117,8 +117,9 @@ struct pf_thread {
 
 	/* Attendance (attend.c). */
 	bool attended; /* [owner] */
-	u8 failed_spins; /* [owner] */
-	u8 quick_events; /* [owner] */
+	u8 failed_spins, good_spins; /* [owner] in a row; since the promotion */
+	u16 quick_events, promote_need; /* [owner] in a row; how many promote */
+	bool woken; /* [owner] the last response found it asleep */
 	int cpu; /* [owner] as the lane last reported */
 
 	/* Interrupts. */
@@ -268,6 +269,8 @@ void lane_own(struct pf_thread *t);
 /* ---- notify.c: the listeners ---- */
 /* Takes over the listener; null when memory is short. */
 struct family *family_create(int listener);
+/* Whether its wakes hand the CPU over (see attend.c). */
+void family_set_sync(struct family *f, bool sync);
 /* Answer its notifications from now on: its first process is known. */
 [[nodiscard]] int family_watch(struct family *f);
 void family_destroy(struct family *f);

@@ -81,6 +81,7 @@ static int publish(struct pf_thread *t)
 	id = t->notif_id;
 	lane_set_wait(t, WAIT_NONE, 0);
 	systrap_unlock();
+	t->woken = w != WAIT_NONE;
 	lane_wake(t, w, id);
 	return 0;
 }
@@ -113,7 +114,7 @@ static bool lane_going_to_sleep(struct pf_thread *t)
 	u32 seq = 0;
 
 	/* It went to wait for the response that is there already: only the poller can tell it. */
-	return !host_shared_load32(&t->lane->sleeping, &seq) && seq == t->posted;
+	return !t->woken && !host_shared_load32(&t->lane->sleeping, &seq) && seq == t->posted;
 }
 
 static bool lane_waits(struct pf_thread *t)
@@ -156,14 +157,15 @@ static int look(struct pf_thread *t, enum await_mode mode)
 	return -ESRCH;
 }
 
-static int spin(struct pf_thread *t, enum await_mode mode)
+/* Poll the request word for a while. */
+static bool spin(struct pf_thread *t, enum await_mode mode)
 {
-	u64 start = rdtsc(), slice = start, now = start;
+	u64 start = rdtsc(), slice = start, now = start, limit = attend_limit(t->woken);
 
-	while (now - start < attend_limit(t)) {
+	while (now - start < limit) {
 		for (int i = 0; i < 8; i++) {
 			if (request_made(t))
-				return 1;
+				return true;
 			__builtin_ia32_pause();
 		}
 		if (space_is_dead(t->space) || lane_going_to_sleep(t) ||
@@ -176,7 +178,7 @@ static int spin(struct pf_thread *t, enum await_mode mode)
 				break;
 		}
 	}
-	return 0;
+	return false;
 }
 
 int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret_event)
@@ -185,10 +187,9 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 	bool spun = false;
 	int ret;
 
-	if (mode != AWAIT_BARRIER && attend_may_spin(t)) {
-		ret = spin(t, mode);
-		attend_spun(t, mode == AWAIT_GUEST, ret == 1);
-		spun = ret == 1;
+	if (mode != AWAIT_BARRIER && t->attended) {
+		spun = attend_may_spin(t) && spin(t, mode);
+		attend_spun(t, spun);
 	}
 	while (!spun) {
 		ret = look(t, mode);

@@ -330,7 +330,6 @@ static void family_ready(struct poll_source *source, u32 events)
 struct family *family_create(int listener)
 {
 	struct family *f = calloc(1, sizeof(*f));
-	u64 flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
 	if (!f)
 		return NULL;
@@ -339,8 +338,15 @@ struct family *family_create(int listener)
 	list_init(&f->waiting);
 	list_init(&f->forks);
 	list_init(&f->newborn);
-	(void)host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags); /* NOLINT */
+	family_set_sync(f, true);
 	return f;
+}
+
+void family_set_sync(struct family *f, bool sync)
+{
+	u64 flags = sync ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
+
+	(void)host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags); /* NOLINT */
 }
 
 int family_watch(struct family *f)

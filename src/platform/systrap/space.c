@@ -16,6 +16,7 @@
 #include "base/bug.h"
 #include "base/log.h"
 #include "host/host.h"
+#include "platform/systrap/attend.h"
 #include "platform/systrap/internal.h"
 #include "stub_syms.h"
 
@@ -211,13 +212,13 @@ void pf_thread_destroy(struct pf_thread *t)
 	bool last;
 
 	forget_rseq(t);
+	attend_stop(t);
 	systrap_lock();
 	t->fiber = NULL;
 	last = --s->thread_count == 0;
 	if (!last && !space_is_dead(s)) {
 		list_del(&t->link);
 		list_add(&s->parked, &t->link);
-		t->attended = false;
 		atomic_store(&t->interrupt, 0);
 		t = NULL;
 	}

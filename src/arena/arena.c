@@ -53,8 +53,7 @@ void *arena_reserve(void *base, size_t size)
 		char *want = base, *p;
 
 		if (!want)
-			want = (char *)(ARENA_BASE_MIN +
-					host_random_u64() % slots * ARENA_ALIGN); // NOLINT
+			want = (char *)(ARENA_BASE_MIN + host_random_u64() % slots * ARENA_ALIGN);
 		p = host_mmap(want, size, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
 			      0);
@@ -82,7 +81,7 @@ static size_t ops_section_size(void)
 static void ops_section_set(const void *from)
 {
 	char *section = (char *)__start_donjon_ops;
-	char *start = (char *)page_down((u64)section); // NOLINT
+	char *start = (char *)page_down((u64)section);
 	size_t size = page_up((u64)__stop_donjon_ops) - (u64)start;
 
 	/* The compiler takes the section for constant and would drop stores to it. */

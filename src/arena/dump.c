@@ -148,7 +148,7 @@ static int dump_slab(struct dump *d, page_t page)
 	u64 offset;
 	int ret;
 
-	if (size > d->buffer_size) {
+	if (!d->buffer || size > d->buffer_size) {
 		char *new = realloc(d->buffer, size);
 
 		if (!new)
@@ -267,7 +267,7 @@ int arena_map(int fd)
 	if (head.magic != DUMP_MAGIC || head.base % PAGE_SIZE != 0 ||
 	    head.ops_size != (u64)(__stop_donjon_ops - __start_donjon_ops))
 		return -EINVAL;
-	base = arena_reserve((void *)head.base, head.size); // NOLINT
+	base = arena_reserve((void *)head.base, head.size);
 	if (!base)
 		return -ENOMEM;
 	arena_set_layout(base, head.size);

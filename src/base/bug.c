@@ -37,7 +37,7 @@ static void panic_backtrace(void)
 	char line[64];
 
 	for (int i = 0; i < 24; i++) {
-		const u64 *next = (const u64 *)frame[0]; // NOLINT(performance-no-int-to-ptr)
+		const u64 *next = (const u64 *)frame[0];
 		u64 pc = frame[1];
 
 		if (!pc)

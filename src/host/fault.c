@@ -78,7 +78,7 @@ __attribute__((no_sanitize("thread", "address", "undefined"))) static void fault
 	if (!old->handler)
 		panic("signal %d, address %p, at +0x%lx, stack %p", sig, info->si_addr,
 		      (unsigned long)(pc - (u64)__ehdr_start),
-		      (void *)uc->uc_mcontext.gregs[REG_RSP]); // NOLINT
+		      (void *)uc->uc_mcontext.gregs[REG_RSP]);
 	/* The faulting instruction runs again under the old handler. */
 	host_call(SYS_rt_sigaction, sig, (long)old, 0, sizeof(old->mask), 0, 0);
 }

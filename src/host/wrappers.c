@@ -194,7 +194,7 @@ void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)
 	void *p = mmap(addr, size, prot, flags, fd, off);
 
 	if (p == MAP_FAILED)
-		p = (void *)(long)-errno; // NOLINT
+		p = (void *)(long)-errno;
 	errno = saved;
 	return p;
 }
@@ -209,7 +209,7 @@ int host_munmap(void *addr, size_t size)
 #else
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd, s64 off)
 {
-	return (void *)CALL6(SYS_mmap, addr, size, prot, flags, fd, off); // NOLINT
+	return (void *)CALL6(SYS_mmap, addr, size, prot, flags, fd, off);
 }
 
 int host_munmap(void *addr, size_t size)

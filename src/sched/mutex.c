@@ -13,7 +13,7 @@ struct mutex_waiter {
 };
 
 /* The owner when no fiber runs: boot and tests lock too, but must never have to wait. */
-#define MUTEX_OWNER_NONE ((struct fiber *)1) // NOLINT(performance-no-int-to-ptr)
+#define MUTEX_OWNER_NONE ((struct fiber *)1)
 
 void mutex_init(struct mutex *m)
 {

@@ -1,4 +1,5 @@
-/* ELF headers of hostile files. Sources: elf(5); the System V ABI; Linux 6.1, fs/binfmt_elf.c, for what is refused. */
+/* ELF headers of hostile files. Sources: elf(5); the System V ABI; Linux 6.1, fs/binfmt_elf.c, for
+ * what is refused. */
 
 #include "loader/elf.h"
 
@@ -22,8 +23,8 @@ static int elf_check_header(const Elf64_Ehdr *h)
 }
 
 /* Get the program headers, from the part that was read already if they lie there. */
-static int elf_read_phdrs(struct elf_source *src, const void *head, size_t head_size, const Elf64_Ehdr *h,
-			  Elf64_Phdr *ret)
+static int elf_read_phdrs(struct elf_source *src, const void *head, size_t head_size,
+			  const Elf64_Ehdr *h, Elf64_Phdr *ret)
 {
 	size_t size = h->e_phnum * sizeof(*ret);
 
@@ -53,7 +54,8 @@ static bool elf_segment_bad(const Elf64_Phdr *p, u64 limit)
 	return p->p_offset > INT64_MAX || p->p_filesz > INT64_MAX - PAGE_SIZE - p->p_offset;
 }
 
-static void elf_add_segment(struct elf_image *image, const Elf64_Ehdr *h, const Elf64_Phdr *p, u64 limit)
+static void elf_add_segment(struct elf_image *image, const Elf64_Ehdr *h, const Elf64_Phdr *p,
+			    u64 limit)
 {
 	struct elf_segment *seg = &image->segment[image->segment_count++];
 
@@ -88,7 +90,8 @@ static int elf_note_interp(struct elf_image *image, const Elf64_Phdr *p)
 	return 0;
 }
 
-int elf_parse(struct elf_source *src, const void *head, size_t head_size, u64 limit, struct elf_image *ret)
+int elf_parse(struct elf_source *src, const void *head, size_t head_size, u64 limit,
+	      struct elf_image *ret)
 {
 	Elf64_Phdr phdr[ELF_PHNUM_MAX];
 	Elf64_Ehdr h = {};

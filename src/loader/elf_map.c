@@ -1,6 +1,6 @@
 /*
- * Map the segments of an ELF file. Each takes one map operation for what the file has, and if there is more memory than
- * file (.bss), one to clear the rest of the last page and one for whole pages.
+ * Map the segments of an ELF file. Each takes one map operation for what the file has, and if there
+ * is more memory than file (.bss), one to clear the rest of the last page and one for whole pages.
  */
 
 #include <errno.h>
@@ -8,7 +8,8 @@
 
 #include "loader/internal.h"
 
-static int map_fixed(struct subject *s, struct file *file, u64 addr, u64 size, int prot, int flags, u64 offset)
+static int map_fixed(struct subject *s, struct file *file, u64 addr, u64 size, int prot, int flags,
+		     u64 offset)
 {
 	const struct mmap_args args = {
 		.addr = addr,
@@ -24,7 +25,8 @@ static int map_fixed(struct subject *s, struct file *file, u64 addr, u64 size, i
 	return mm_mmap(s, &args, &at);
 }
 
-/* Memory beyond the file's part: [start, end), of which the rest of start's page is mapped if the file has a part. */
+/* Memory beyond the file's part: [start, end), of which the rest of start's page is mapped if the
+ * file has a part. */
 static int map_bss(struct subject *s, u64 start, u64 end, u32 prot, bool has_file)
 {
 	u64 first = page_up(start), last = page_up(end);
@@ -38,18 +40,19 @@ static int map_bss(struct subject *s, u64 start, u64 end, u32 prot, bool has_fil
 	}
 	if (last <= first)
 		return 0;
-	return map_fixed(s, NULL, first, last - first, PROT_READ | PROT_WRITE | (int)(prot & PROT_EXEC), MAP_FIXED,
-			 0);
+	return map_fixed(s, NULL, first, last - first,
+			 PROT_READ | PROT_WRITE | (int)(prot & PROT_EXEC), MAP_FIXED, 0);
 }
 
-static int map_segment(struct subject *s, struct file *file, const struct elf_segment *seg, u64 bias, int flags)
+static int map_segment(struct subject *s, struct file *file, const struct elf_segment *seg,
+		       u64 bias, int flags)
 {
 	u64 vaddr = seg->vaddr + bias, in_page = vaddr & ~PAGE_MASK;
 	int err = 0;
 
 	if (seg->filesz)
-		err = map_fixed(s, file, vaddr - in_page, page_up(seg->filesz + in_page), (int)seg->prot, flags,
-				seg->offset - in_page);
+		err = map_fixed(s, file, vaddr - in_page, page_up(seg->filesz + in_page),
+				(int)seg->prot, flags, seg->offset - in_page);
 	if (!err && seg->memsz > seg->filesz)
 		err = map_bss(s, vaddr + seg->filesz, vaddr + seg->memsz, seg->prot, seg->filesz);
 	return err;
@@ -84,7 +87,7 @@ static int pick_bias(struct subject *s, const struct elf_image *image, bool low_
 int elf_map(struct subject *s, struct file *file, const struct elf_image *image, bool low_program,
 	    struct elf_mapped *ret)
 {
-	struct elf_mapped m = {.start_code = UINT64_MAX};
+	struct elf_mapped m = { .start_code = UINT64_MAX };
 	int err = image->late_error, flags = MAP_FIXED_NOREPLACE;
 
 	if (!err && image->dyn)

@@ -27,7 +27,8 @@
 #define EFLAGS_FIXED 0x2
 #define STACK_PAD_MAX 8192
 
-/* What a signal frame needs besides the FP state: ucontext, siginfo, return address, magic, red zone, alignment. */
+/* What a signal frame needs besides the FP state: ucontext, siginfo, return address, magic, red
+ * zone, alignment. */
 #define SIGNAL_FRAME_SIZE (440 + 4 + 128 + 63 + 15)
 
 static void put(struct stack_args *a, u64 type, u64 value)
@@ -46,7 +47,8 @@ static u64 minsigstksz(void)
 
 /* In Linux's order. Entries with an address on the stack get it when that is built. */
 static void fill_auxv(struct subject *s, struct stack_args *a, const struct exec_plan *plan,
-		      const struct elf_mapped *program, const struct elf_mapped *interp, u64 vdso, bool secure)
+		      const struct elf_mapped *program, const struct elf_mapped *interp, u64 vdso,
+		      bool secure)
 {
 	const struct elf_image *image = plan->elf;
 	unsigned long rseq = platform_has_rseq() ? getauxval(AT_RSEQ_FEATURE_SIZE) : 0;
@@ -80,26 +82,28 @@ static void fill_auxv(struct subject *s, struct stack_args *a, const struct exec
 	put(a, AT_NULL, 0);
 }
 
-static void set_brk(struct subject *s, const struct exec_plan *plan, const struct elf_mapped *program)
+static void set_brk(struct subject *s, const struct exec_plan *plan,
+		    const struct elf_mapped *program)
 {
 	const struct elf_image *image = plan->elf;
 
-	/* A loader run as a program lies among the mappings, where a heap would soon meet another one. */
+	/* A loader run as a program lies among the mappings, where a heap would soon meet another
+	 * one. */
 	if (image->dyn && !plan->interp)
 		mm_setup_brk(s->mm, platform_task_size() / 3 * 2);
 	else
 		mm_setup_brk(s->mm, page_up(program->end) + PAGE_SIZE);
 }
 
-static int map_images(struct subject *s, const struct exec_plan *plan, struct elf_mapped *ret_program,
-		      struct elf_mapped *ret_interp)
+static int map_images(struct subject *s, const struct exec_plan *plan,
+		      struct elf_mapped *ret_program, struct elf_mapped *ret_interp)
 {
 	int err = elf_map(s, plan->program, plan->elf, plan->interp != NULL, ret_program);
 
 	if (err)
 		return err;
 	if (!plan->interp) {
-		*ret_interp = (struct elf_mapped){.entry = ret_program->entry};
+		*ret_interp = (struct elf_mapped){ .entry = ret_program->entry };
 		return 0;
 	}
 	return elf_map(s, plan->interp, plan->interp_elf, false, ret_interp);

@@ -1,4 +1,5 @@
-/* Decide what an exec will run: through "#!" lines to an ELF program and its interpreter. Nothing is changed yet. */
+/* Decide what an exec will run: through "#!" lines to an ELF program and its interpreter. Nothing
+ * is changed yet. */
 
 #include "loader/loader.h"
 
@@ -55,7 +56,7 @@ static int file_source_read(struct elf_source *src, void *buf, size_t size, u64 
 
 static int open_exec(struct subject *s, const char *path, struct file **ret)
 {
-	const struct open_how_k how = {.flags = O_RDONLY, .walk = WALK_OPEN_EXEC};
+	const struct open_how_k how = { .flags = O_RDONLY, .walk = WALK_OPEN_EXEC };
 
 	return vfs_open(s, AT_FDCWD, path, &how, ret);
 }
@@ -67,9 +68,10 @@ static void put_string(char *buf, size_t *len, const char *s, size_t n)
 	*len += n + 1;
 }
 
-/* Put the interpreter, its argument and the script's name in front of the arguments, and open the interpreter. */
-static int plan_script(struct subject *s, struct exec_plan *plan, const struct script_line *line, char *name,
-		       size_t name_size)
+/* Put the interpreter, its argument and the script's name in front of the arguments, and open the
+ * interpreter. */
+static int plan_script(struct subject *s, struct exec_plan *plan, const struct script_line *line,
+		       char *name, size_t name_size)
 {
 	size_t name_len = strnlen(name, name_size - 1), len = 0;
 	char *front = arena_alloc(name_len + 2 * SCRIPT_LINE_MAX);
@@ -95,9 +97,10 @@ static int plan_script(struct subject *s, struct exec_plan *plan, const struct s
 }
 
 /* Parse the ELF file whose first bytes are at head; *ret is the caller's. */
-static int plan_parse(struct subject *s, struct file *file, const void *head, size_t size, void **ret)
+static int plan_parse(struct subject *s, struct file *file, const void *head, size_t size,
+		      void **ret)
 {
-	struct file_source src = {.source.read = file_source_read, .subject = s, .file = file};
+	struct file_source src = { .source.read = file_source_read, .subject = s, .file = file };
 	struct elf_image *image = arena_alloc(sizeof(*image));
 	int err;
 
@@ -113,7 +116,9 @@ static int plan_parse(struct subject *s, struct file *file, const void *head, si
 /* Open and parse the interpreter that the program names. head: a buffer of HEAD_SIZE. */
 static int plan_interp(struct subject *s, struct exec_plan *plan, char *head)
 {
-	struct file_source src = {.source.read = file_source_read, .subject = s, .file = plan->program};
+	struct file_source src = { .source.read = file_source_read,
+				   .subject = s,
+				   .file = plan->program };
 	const struct elf_image *image = plan->elf;
 	ssize_t n;
 	int err;
@@ -180,10 +185,10 @@ static void plan_set_comm(struct exec_plan *plan, const char *filename)
 	memcpy(plan->comm, base, len);
 }
 
-int loader_plan(struct subject *s, struct file *file, const char *filename, struct exec_strings *strings,
-		struct exec_plan *ret_plan)
+int loader_plan(struct subject *s, struct file *file, const char *filename,
+		struct exec_strings *strings, struct exec_plan *ret_plan)
 {
-	struct exec_plan plan = {.program = file, .named = file_get(file), .strings = strings};
+	struct exec_plan plan = { .program = file, .named = file_get(file), .strings = strings };
 	char *head = arena_alloc(HEAD_SIZE), *name = arena_alloc(PATH_MAX_GUEST);
 	int err = -ENOMEM;
 

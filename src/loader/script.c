@@ -1,7 +1,7 @@
 /*
- * "#!" lines, as Linux reads them since 5.1 (execve(2), "Interpreter scripts"): the line ends at a newline; without one
- * within the first 255 bytes, the interpreter's name must be seen to end there, and an argument is cut off. A NUL ends
- * the name or the argument.
+ * "#!" lines, as Linux reads them since 5.1 (execve(2), "Interpreter scripts"): the line ends at a
+ * newline; without one within the first 255 bytes, the interpreter's name must be seen to end
+ * there, and an argument is cut off. A NUL ends the name or the argument.
  */
 
 #include "loader/script.h"
@@ -47,7 +47,7 @@ int script_parse(const char line[SCRIPT_LINE_MAX], struct script_line *ret)
 	stop = find_word_end(name, end);
 	if (stop == name)
 		return -ENOEXEC;
-	*ret = (struct script_line){.interp = name, .interp_len = (size_t)(stop - name)};
+	*ret = (struct script_line){ .interp = name, .interp_len = (size_t)(stop - name) };
 	if (stop < end && *stop != '\0') {
 		const char *arg = skip_blanks(stop, end);
 

@@ -14,7 +14,7 @@ struct script_line {
 };
 
 /*
- * Parse a file's first SCRIPT_LINE_MAX bytes, zeros after its end. -ENOEXEC if it is no script, or its interpreter's
- * name may be cut off.
+ * Parse a file's first SCRIPT_LINE_MAX bytes, zeros after its end. -ENOEXEC if it is no script, or
+ * its interpreter's name may be cut off.
  */
 [[nodiscard]] int script_parse(const char line[SCRIPT_LINE_MAX], struct script_line *ret);

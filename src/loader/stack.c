@@ -36,12 +36,14 @@ static u64 strings_size(const struct stack_args *a)
 
 u64 stack_size(const struct stack_args *a)
 {
-	u64 size = tables_size(a) + RANDOM_SIZE + sizeof(platform_name) + a->random_pad + strings_size(a);
+	u64 size = tables_size(a) + RANDOM_SIZE + sizeof(platform_name) + a->random_pad +
+		   strings_size(a);
 
 	return align_up(size, 16);
 }
 
-/* Write addresses of count strings that lie at data, whose guest address is addr; returns the end, or null. */
+/* Write addresses of count strings that lie at data, whose guest address is addr; returns the end,
+ * or null. */
 static const char *put_pointers(u64 **out, const char *data, const char *end, u64 addr, u32 count)
 {
 	const char *start = data;
@@ -74,7 +76,8 @@ static void put_auxv(struct stack_args *a, u64 *out, u64 random, u64 platform, u
 }
 
 /* Fill in the image of size bytes, which will lie just below top. */
-static int stack_fill(struct stack_args *a, char *image, u64 size, u64 top, struct mm_layout *layout)
+static int stack_fill(struct stack_args *a, char *image, u64 size, u64 top,
+		      struct mm_layout *layout)
 {
 	const struct exec_strings *x = a->strings;
 	u64 base = top - size, strings = top - strings_size(a), filename = strings + x->size;

@@ -8,7 +8,8 @@
 #include "arena/arena.h"
 #include "loader/internal.h"
 
-/* Linux's MAX_ARG_STRLEN; and three quarters of the default stack limit, the most that any limit permits. */
+/* Linux's MAX_ARG_STRLEN; and three quarters of the default stack limit, the most that any limit
+ * permits. */
 #define STRING_MAX (32 * PAGE_SIZE)
 
 void exec_strings_init(struct exec_strings *x)
@@ -56,7 +57,8 @@ int exec_strings_add(struct exec_strings *x, const char *s, size_t len)
 	return 0;
 }
 
-int exec_strings_replace_first(struct exec_strings *x, const char *front, size_t front_size, u32 count)
+int exec_strings_replace_first(struct exec_strings *x, const char *front, size_t front_size,
+			       u32 count)
 {
 	size_t old = x->argc ? strnlen(x->data, x->size) + 1 : 0;
 	int err;

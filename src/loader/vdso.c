@@ -1,9 +1,10 @@
 /*
- * The vDSO as the kernel sees it: one memfd, a page of data and then the ELF image, sealed against every change before
- * anything maps it, so that nobody who has the descriptor can write to it. It is mapped private, as Linux's can be
- * written by a debugger.
+ * The vDSO as the kernel sees it: one memfd, a page of data and then the ELF image, sealed against
+ * every change before anything maps it, so that nobody who has the descriptor can write to it. It
+ * is mapped private, as Linux's can be written by a debugger.
  *
- * The object is the only one of its slab class, which is how it is found (there are no globals here).
+ * The object is the only one of its slab class, which is how it is found (there are no globals
+ * here).
  */
 
 #include "loader/loader.h"
@@ -65,8 +66,8 @@ static u64 vdso_identity(const struct mappable *m)
 	return (u64)(uintptr_t)m;
 }
 
-static void vdso_describe(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor, u64 *ret_ino,
-			  struct strbuf *ret_path)
+static void vdso_describe(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor,
+			  u64 *ret_ino, struct strbuf *ret_path)
 {
 	*ret_dev_major = *ret_dev_minor = 0;
 	*ret_ino = 0;
@@ -91,7 +92,8 @@ static struct vdso *vdso_find(void)
 {
 	struct vdso *v = NULL;
 
-	slab_for_each(&slab_vdso, vdso_note, &v);
+	slab_for_each(&slab_vdso, vdso_note, &v)
+		;
 	return v;
 }
 
@@ -106,8 +108,8 @@ static struct vdso_data vdso_make_data(bool cpus_virtual)
 		.clock_getres = host->clock_getres,
 		.getcpu = cpus_virtual ? 0 : host->getcpu,
 		.clocks = 1u << CLOCK_REALTIME | 1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW |
-			  1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_MONOTONIC_COARSE | 1u << CLOCK_BOOTTIME |
-			  1u << CLOCK_TAI,
+			  1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_MONOTONIC_COARSE |
+			  1u << CLOCK_BOOTTIME | 1u << CLOCK_TAI,
 	};
 }
 
@@ -131,7 +133,8 @@ static int vdso_fill(int fd, u64 size, bool cpus_virtual)
 	if (!err)
 		err = write_all(fd, vdso_image, (size_t)(vdso_image_end - vdso_image), PAGE_SIZE);
 	if (!err)
-		err = host_fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+		err = host_fcntl(fd, F_ADD_SEALS,
+				 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
 	return err;
 }
 

@@ -11,7 +11,8 @@ static bool brk_within_limit(struct subject *s, u64 brk) REQUIRES(lc_mm)
 	const struct mm_layout *l = &s->mm->layout;
 	u64 limit = rlimit_get(s->rlimits, RLIMIT_DATA);
 
-	return limit == RLIM_INFINITY || brk - l->start_brk + (l->end_data - l->start_data) <= limit;
+	return limit == RLIM_INFINITY ||
+	       brk - l->start_brk + (l->end_data - l->start_data) <= limit;
 }
 
 static int brk_grow(struct subject *s, u64 start, u64 end, struct list *gone) REQUIRES(lc_mm)

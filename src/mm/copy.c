@@ -1,6 +1,6 @@
 /*
- * Guest memory for the rest of the kernel: the platform's copies behind an access check, tried again when a stack can
- * be grown over what was not mapped.
+ * Guest memory for the rest of the kernel: the platform's copies behind an access check, tried
+ * again when a stack can be grown over what was not mapped.
  */
 
 #include "mm/mm.h"

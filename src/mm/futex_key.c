@@ -13,7 +13,7 @@ int mm_futex_key(struct subject *s, struct uaddr addr, bool private_, struct fut
 	if (!uaddr_ok(addr, sizeof(u32)))
 		return -EFAULT;
 	if (private_) {
-		*ret_key = (struct futex_key){.object = mm_id(mm), .offset = addr.v};
+		*ret_key = (struct futex_key){ .object = mm_id(mm), .offset = addr.v };
 		return 0;
 	}
 	spin_lock(&mm->vmas_lock, &lc_vmas);
@@ -27,7 +27,8 @@ int mm_futex_key(struct subject *s, struct uaddr addr, bool private_, struct fut
 			.shared = true,
 		};
 	else
-		*ret_key = (struct futex_key){.object = mm_id(mm), .offset = addr.v, .shared = true};
+		*ret_key =
+			(struct futex_key){ .object = mm_id(mm), .offset = addr.v, .shared = true };
 	spin_unlock(&mm->vmas_lock, &lc_vmas);
 	return err;
 }

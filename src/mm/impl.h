@@ -3,9 +3,10 @@
 /*
  * What the files of mm share: struct mm, and the two steps of every change of mappings.
  *
- * Decide: under lc_mm, check, find the VMAs concerned and get the nodes that the change may need (struct vma_spares).
- * Operate: one pf_ call. Commit: under lc_vmas, change the tree, which cannot fail. A failed operation leaves the tree
- * as it was. Files that lost their last VMA are put after the locks are released (struct list gone).
+ * Decide: under lc_mm, check, find the VMAs concerned and get the nodes that the change may need
+ * (struct vma_spares). Operate: one pf_ call. Commit: under lc_vmas, change the tree, which cannot
+ * fail. A failed operation leaves the tree as it was. Files that lost their last VMA are put after
+ * the locks are released (struct list gone).
  */
 
 #include "cred/rlimit.h"
@@ -74,7 +75,8 @@ u32 vma_account_flag(u32 flags);
 /* Remove [start, end) from the tree. Takes at most one spare; removed VMAs go to gone. */
 void mm_cut(struct mm *mm, u64 start, u64 end, struct vma_spares *sp, struct list *gone)
 	REQUIRES(lc_mm) REQUIRES(lc_vmas);
-/* Insert v, whose range is free, or merge it into a neighbour (then it, or the neighbour, goes to gone). */
+/* Insert v, whose range is free, or merge it into a neighbour (then it, or the neighbour, goes to
+ * gone). */
 void mm_link(struct mm *mm, struct vma *v, struct list *gone) REQUIRES(lc_mm) REQUIRES(lc_vmas);
 /* Set and clear flags of all that is mapped in [start, end). Takes at most two spares. */
 void mm_change(struct mm *mm, u64 start, u64 end, u32 set, u32 clear, struct vma_spares *sp,
@@ -91,7 +93,8 @@ void vma_free_list(struct list *gone);
 void mm_lock(struct mm *mm) ACQUIRE(lc_mm);
 void mm_unlock(struct mm *mm) RELEASE(lc_mm);
 /* Decide, operate and commit an unmapping. The range is valid and page-aligned. */
-[[nodiscard]] int mm_unmap_locked(struct subject *s, u64 start, u64 end, struct list *gone) REQUIRES(lc_mm);
+[[nodiscard]] int mm_unmap_locked(struct subject *s, u64 start, u64 end, struct list *gone)
+	REQUIRES(lc_mm);
 /* Tell the host again what madvise had said about v, for a new part of it. Errors do not matter. */
 void mm_readvise(struct subject *s, u32 flags, u64 addr, u64 size) REQUIRES(lc_mm);
 /* Fault in a range that has just been locked or mapped with MAP_POPULATE; best effort. */

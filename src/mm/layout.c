@@ -1,7 +1,8 @@
 /*
- * Where things go in a new address space, chosen at random as Linux does (mm/util.c, arch/x86/mm/mmap.c): from the
- * top the stack, below it (by the stack's limit, within bounds) the mmap base, from which mappings grow down; position
- * independent programs at two thirds of the address space; the heap after the program.
+ * Where things go in a new address space, chosen at random as Linux does (mm/util.c,
+ * arch/x86/mm/mmap.c): from the top the stack, below it (by the stack's limit, within bounds) the
+ * mmap base, from which mappings grow down; position independent programs at two thirds of the
+ * address space; the heap after the program.
  */
 
 #include "mm/impl.h"

@@ -1,9 +1,10 @@
 /*
- * madvise. What changes memory goes to the host through the platform, runs of neighbouring VMAs at a time; what only
- * describes a VMA is remembered in its flags too, so that the VMA is split and merged as Linux would.
+ * madvise. What changes memory goes to the host through the platform, runs of neighbouring VMAs at
+ * a time; what only describes a VMA is remembered in its flags too, so that the VMA is split and
+ * merged as Linux would.
  *
- * Deviations from Linux: KSM advice is remembered and does nothing; MADV_COLLAPSE is unknown; hardware poisoning is
- * nobody's privilege. Sources: madvise(2); Linux 6.1, mm/madvise.c.
+ * Deviations from Linux: KSM advice is remembered and does nothing; MADV_COLLAPSE is unknown;
+ * hardware poisoning is nobody's privilege. Sources: madvise(2); Linux 6.1, mm/madvise.c.
  */
 
 #include "mm/impl.h"
@@ -30,30 +31,30 @@ struct advice {
 };
 
 static const struct advice advices[] = {
-	{MADV_NORMAL, true, 0, VMA_SEQUENTIAL | VMA_RANDOM},
-	{MADV_RANDOM, true, VMA_RANDOM, VMA_SEQUENTIAL},
-	{MADV_SEQUENTIAL, true, VMA_SEQUENTIAL, VMA_RANDOM},
-	{MADV_WILLNEED, true, 0, 0},
-	{MADV_DONTNEED, true, 0, 0},
-	{MADV_DONTNEED_LOCKED, true, 0, 0},
-	{MADV_FREE, true, 0, 0},
-	{MADV_REMOVE, false, 0, 0},
-	{MADV_DONTFORK, true, VMA_DONTFORK, 0},
-	{MADV_DOFORK, true, 0, VMA_DONTFORK},
-	{MADV_MERGEABLE, false, VMA_MERGEABLE, 0},
-	{MADV_UNMERGEABLE, false, 0, VMA_MERGEABLE},
-	{MADV_HUGEPAGE, true, VMA_HUGEPAGE, VMA_NOHUGEPAGE},
-	{MADV_NOHUGEPAGE, true, VMA_NOHUGEPAGE, VMA_HUGEPAGE},
-	{MADV_DONTDUMP, false, VMA_DONTDUMP, 0},
-	{MADV_DODUMP, false, 0, VMA_DONTDUMP},
-	{MADV_WIPEONFORK, true, VMA_WIPEONFORK, 0},
-	{MADV_KEEPONFORK, true, 0, VMA_WIPEONFORK},
-	{MADV_COLD, true, 0, 0},
-	{MADV_PAGEOUT, true, 0, 0},
-	{MADV_POPULATE_READ, true, 0, 0},
-	{MADV_POPULATE_WRITE, true, 0, 0},
-	{MADV_HWPOISON, false, 0, 0},
-	{MADV_SOFT_OFFLINE_NR, false, 0, 0},
+	{ MADV_NORMAL, true, 0, VMA_SEQUENTIAL | VMA_RANDOM },
+	{ MADV_RANDOM, true, VMA_RANDOM, VMA_SEQUENTIAL },
+	{ MADV_SEQUENTIAL, true, VMA_SEQUENTIAL, VMA_RANDOM },
+	{ MADV_WILLNEED, true, 0, 0 },
+	{ MADV_DONTNEED, true, 0, 0 },
+	{ MADV_DONTNEED_LOCKED, true, 0, 0 },
+	{ MADV_FREE, true, 0, 0 },
+	{ MADV_REMOVE, false, 0, 0 },
+	{ MADV_DONTFORK, true, VMA_DONTFORK, 0 },
+	{ MADV_DOFORK, true, 0, VMA_DONTFORK },
+	{ MADV_MERGEABLE, false, VMA_MERGEABLE, 0 },
+	{ MADV_UNMERGEABLE, false, 0, VMA_MERGEABLE },
+	{ MADV_HUGEPAGE, true, VMA_HUGEPAGE, VMA_NOHUGEPAGE },
+	{ MADV_NOHUGEPAGE, true, VMA_NOHUGEPAGE, VMA_HUGEPAGE },
+	{ MADV_DONTDUMP, false, VMA_DONTDUMP, 0 },
+	{ MADV_DODUMP, false, 0, VMA_DONTDUMP },
+	{ MADV_WIPEONFORK, true, VMA_WIPEONFORK, 0 },
+	{ MADV_KEEPONFORK, true, 0, VMA_WIPEONFORK },
+	{ MADV_COLD, true, 0, 0 },
+	{ MADV_PAGEOUT, true, 0, 0 },
+	{ MADV_POPULATE_READ, true, 0, 0 },
+	{ MADV_POPULATE_WRITE, true, 0, 0 },
+	{ MADV_HWPOISON, false, 0, 0 },
+	{ MADV_SOFT_OFFLINE_NR, false, 0, 0 },
 };
 
 static const struct advice *advice_find(int number)
@@ -88,8 +89,8 @@ static int advice_check(const struct vma *v, int number)
 }
 
 /* Tell the host about a run and note it in the tree. */
-static int advise_run(struct subject *s, u64 start, u64 end, const struct advice *a, struct list *gone)
-	REQUIRES(lc_mm)
+static int advise_run(struct subject *s, u64 start, u64 end, const struct advice *a,
+		      struct list *gone) REQUIRES(lc_mm)
 {
 	struct mm *mm = s->mm;
 	struct vma_spares sp = {};
@@ -115,8 +116,8 @@ static int advise_run(struct subject *s, u64 start, u64 end, const struct advice
 }
 
 /* Advise all that is mapped of a range, in runs without holes. A hole gives -ENOMEM, at the end. */
-static int advise_locked(struct subject *s, u64 start, u64 end, const struct advice *a, struct list *gone)
-	REQUIRES(lc_mm)
+static int advise_locked(struct subject *s, u64 start, u64 end, const struct advice *a,
+			 struct list *gone) REQUIRES(lc_mm)
 {
 	int hole = 0, err = 0, check = 0;
 
@@ -144,7 +145,8 @@ static int advise_locked(struct subject *s, u64 start, u64 end, const struct adv
 	return hole;
 }
 
-/* MADV_POPULATE_*: as advise_locked, but a hole ends it, and no lock is held while pages are faulted in. */
+/* MADV_POPULATE_*: as advise_locked, but a hole ends it, and no lock is held while pages are
+ * faulted in. */
 static int advise_populate(struct subject *s, u64 start, u64 end, int number)
 {
 	u32 need = number == MADV_POPULATE_WRITE ? VMA_WRITE : VMA_PROT;
@@ -285,7 +287,8 @@ void mm_populate(struct subject *s, u64 addr, u64 size)
 			flags = v->flags;
 		}
 		spin_unlock(&mm->vmas_lock, &lc_vmas);
-		/* Best effort, as in Linux: the mapping is there, and pages come when they are touched. */
+		/* Best effort, as in Linux: the mapping is there, and pages come when they are
+		 * touched. */
 		if ((flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE)
 			(void)!pf_advise(s->thread, addr, stop - addr, MADV_POPULATE_WRITE);
 		else if (flags & VMA_PROT)

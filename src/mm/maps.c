@@ -1,6 +1,7 @@
 /*
- * The text of /proc/PID/maps, exactly as Linux prints it. Files are described without locks, so the VMAs are looked at
- * a few at a time; like in Linux, what is mapped meanwhile may or may not be shown.
+ * The text of /proc/PID/maps, exactly as Linux prints it. Files are described without locks, so the
+ * VMAs are looked at a few at a time; like in Linux, what is mapped meanwhile may or may not be
+ * shown.
  */
 
 #include "mm/impl.h"
@@ -84,8 +85,8 @@ static void maps_format_one(const struct vma_view *v, struct strbuf *out, struct
 	maps_describe(v, &major, &minor, &ino, name);
 	strbuf_printf(out, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", v->start, v->end,
 		      v->flags & VMA_READ ? 'r' : '-', v->flags & VMA_WRITE ? 'w' : '-',
-		      v->flags & VMA_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p', v->offset, major,
-		      minor, ino);
+		      v->flags & VMA_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p', v->offset,
+		      major, minor, ino);
 	if (name->length) {
 		while (out->length - line < MAPS_NAME_COLUMN && !strbuf_error(out))
 			strbuf_putc(out, ' ');

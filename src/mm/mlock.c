@@ -1,6 +1,7 @@
 /*
- * mlock, munlock, mlockall, munlockall: accounting against RLIMIT_MEMLOCK, and faulting pages in. Nothing is locked on
- * the host, where a guest's memory is the host administrator's business. See mlock(2).
+ * mlock, munlock, mlockall, munlockall: accounting against RLIMIT_MEMLOCK, and faulting pages in.
+ * Nothing is locked on the host, where a guest's memory is the host administrator's business. See
+ * mlock(2).
  */
 
 #include "mm/impl.h"
@@ -9,8 +10,10 @@
 #include <linux/capability.h>
 #include <sys/mman.h>
 
-/* Set and clear lock flags of a range; -ENOMEM where nothing is mapped (then the part below is changed). */
-static int lock_range(struct subject *s, u64 start, u64 end, u32 set, struct list *gone) REQUIRES(lc_mm)
+/* Set and clear lock flags of a range; -ENOMEM where nothing is mapped (then the part below is
+ * changed). */
+static int lock_range(struct subject *s, u64 start, u64 end, u32 set, struct list *gone)
+	REQUIRES(lc_mm)
 {
 	struct mm *mm = s->mm;
 	const struct vma *v = vma_lookup(&mm->tree, start);
@@ -46,7 +49,8 @@ static int lock_pages(u64 addr, u64 size, u64 *ret_start, u64 *ret_end)
 	return 0;
 }
 
-static int lock_locked(struct subject *s, u64 start, u64 end, u32 set, struct list *gone) REQUIRES(lc_mm)
+static int lock_locked(struct subject *s, u64 start, u64 end, u32 set, struct list *gone)
+	REQUIRES(lc_mm)
 {
 	u64 fresh = end - start;
 
@@ -110,7 +114,8 @@ static void lock_all(struct mm *mm, u32 set, struct list *gone) REQUIRES(lc_mm)
 		u64 end = v->end;
 
 		if (!(v->flags & VMA_DONTEXPAND))
-			mm_change(mm, v->start, end, set, (VMA_LOCKED | VMA_LOCKONFAULT) & ~set, &none, gone);
+			mm_change(mm, v->start, end, set, (VMA_LOCKED | VMA_LOCKONFAULT) & ~set,
+				  &none, gone);
 		v = vma_find(&mm->tree, end);
 	}
 	spin_unlock(&mm->vmas_lock, &lc_vmas);

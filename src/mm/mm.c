@@ -46,7 +46,7 @@ static int mm_copy_vmas(struct mm *from, struct mm *to) REQUIRES(lc_mm)
 {
 	const struct vma *v;
 
-	list_for_each (v, &from->tree.list, link) {
+	list_for_each(v, &from->tree.list, link) {
 		struct vma_spares sp;
 		struct vma *copy;
 
@@ -75,7 +75,7 @@ static void mm_copy_counts(struct mm *from, struct mm *to) REQUIRES(lc_mm)
 
 	to->counts = from->counts;
 	to->counts.locked = 0;
-	list_for_each (v, &from->tree.list, link) {
+	list_for_each(v, &from->tree.list, link) {
 		if (v->flags & VMA_DONTFORK)
 			mm_account_pages(to, v->flags & ~(u32)VMA_LOCKED,
 					 -(s64)((v->end - v->start) >> PAGE_SHIFT));
@@ -130,7 +130,8 @@ void mm_put(struct mm *mm)
 {
 	if (!mm || !refcount_put(&mm->refs))
 		return;
-	/* Nobody else knows it, so no lock is needed; and links of the list are all that vma_free_list looks at. */
+	/* Nobody else knows it, so no lock is needed; and links of the list are all that
+	 * vma_free_list looks at. */
 	vma_free_list(&mm->tree.list);
 	if (mm->exe)
 		mm->exe->ops->put(mm->exe);
@@ -144,7 +145,8 @@ struct pf_space *mm_space(struct mm *mm)
 	return mm->space;
 }
 
-/* Its address: no two live at a time, it is the same after a restore, and no task outlives its mm in a futex. */
+/* Its address: no two live at a time, it is the same after a restore, and no task outlives its mm
+ * in a futex. */
 u64 mm_id(const struct mm *mm)
 {
 	return (u64)(uintptr_t)mm;
@@ -241,7 +243,8 @@ struct mm_usage mm_usage(struct mm *mm)
 	};
 }
 
-/* The platform cannot tell yet what is resident; what is mapped and can hold data is as near as can be. */
+/* The platform cannot tell yet what is resident; what is mapped and can hold data is as near as can
+ * be. */
 u64 mm_rss(struct mm *mm)
 {
 	struct mm_usage u = mm_usage(mm);

@@ -1,11 +1,12 @@
 #pragma once
 
 /*
- * Address spaces: which mappings a guest process has, and guest memory. mm decides, the platform does.
+ * Address spaces: which mappings a guest process has, and guest memory. mm decides, the platform
+ * does.
  *
- * Functions that take a subject are called by its own fiber, act on its mm through its platform thread, may park, and
- * fail with -ESRCH when the space is dead. Guest memory is never touched with a lock held, but that map operations run
- * under the mm lock (lc_mm).
+ * Functions that take a subject are called by its own fiber, act on its mm through its platform
+ * thread, may park, and fail with -ESRCH when the space is dead. Guest memory is never touched with
+ * a lock held, but that map operations run under the mm lock (lc_mm).
  */
 
 #include "base/refcount.h"
@@ -19,25 +20,27 @@ struct mm;
 struct strbuf;
 struct vma;
 
-/* Something that can be mapped: an open file, a shared-memory object. Embedded in its owner (struct file). */
+/* Something that can be mapped: an open file, a shared-memory object. Embedded in its owner (struct
+ * file). */
 struct mappable_ops {
 	/* References. get is called with short locks held, put with none (it may park). */
 	void (*get)(struct mappable *m);
 	void (*put)(struct mappable *m);
 	/*
-	 * A host descriptor to map the object with, open until host_fd_put. Shared: of the same mode as the guest
-	 * file; for a private mapping a readable one is enough. -ENODEV if it cannot be mapped. May park.
+	 * A host descriptor to map the object with, open until host_fd_put. Shared: of the same
+	 * mode as the guest file; for a private mapping a readable one is enough. -ENODEV if it
+	 * cannot be mapped. May park.
 	 */
 	int (*host_fd_get)(struct mappable *m, bool shared, int *ret_fd);
 	void (*host_fd_put)(struct mappable *m, int fd);
 	/*
-	 * Identity for futex keys and mincore: equal for all mappables of one object, and unique while one lives: the
-	 * address of an arena object. Called with short locks held.
+	 * Identity for futex keys and mincore: equal for all mappables of one object, and unique
+	 * while one lives: the address of an arena object. Called with short locks held.
 	 */
 	u64 (*identity)(const struct mappable *m);
 	/* What /proc/PID/maps shows. */
-	void (*describe)(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor, u64 *ret_ino,
-			 struct strbuf *ret_path);
+	void (*describe)(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor,
+			 u64 *ret_ino, struct strbuf *ret_path);
 	/* Write back for msync(MS_SYNC); null if nothing is to do. */
 	int (*sync)(struct mappable *m, u64 offset, u64 size);
 };
@@ -52,8 +55,9 @@ struct mmap_args {
 	struct mappable *file; /* borrowed; null for anonymous */
 	u64 offset;
 	/*
-	 * Of a file, what its mode permits: PROT_READ if it is open for reading, PROT_WRITE for writing, PROT_EXEC
-	 * unless its mount is noexec. From it follow EACCES, EPERM and what mprotect may later give.
+	 * Of a file, what its mode permits: PROT_READ if it is open for reading, PROT_WRITE for
+	 * writing, PROT_EXEC unless its mount is noexec. From it follow EACCES, EPERM and what
+	 * mprotect may later give.
 	 */
 	int max_prot;
 	const char *name; /* for /proc/PID/maps: "[vdso]" or "[vvar]"; else null */
@@ -78,8 +82,8 @@ u64 mm_id(const struct mm *mm);
 [[nodiscard]] int mm_mmap(struct subject *s, const struct mmap_args *args, u64 *ret_addr);
 [[nodiscard]] int mm_munmap(struct subject *s, u64 addr, u64 size);
 [[nodiscard]] int mm_mprotect(struct subject *s, u64 addr, u64 size, int prot);
-[[nodiscard]] int mm_mremap(struct subject *s, u64 old_addr, u64 old_size, u64 new_size, int flags, u64 new_addr,
-			    u64 *ret_addr);
+[[nodiscard]] int mm_mremap(struct subject *s, u64 old_addr, u64 old_size, u64 new_size, int flags,
+			    u64 new_addr, u64 *ret_addr);
 u64 mm_brk(struct subject *s, u64 brk);
 [[nodiscard]] int mm_madvise(struct subject *s, u64 addr, u64 size, int advice);
 [[nodiscard]] int mm_msync(struct subject *s, u64 addr, u64 size, int flags);
@@ -90,11 +94,12 @@ u64 mm_brk(struct subject *s, u64 brk);
 [[nodiscard]] int mm_munlockall(struct subject *s);
 
 /*
- * A fault that the guest took. Returns 0 if it was ours to mend (stack growth) and the guest can go on; else fills in
- * the signal to send: *signo, *code (SEGV_MAPERR or ACCERR, BUS_ADRERR) and returns -EFAULT.
+ * A fault that the guest took. Returns 0 if it was ours to mend (stack growth) and the guest can go
+ * on; else fills in the signal to send: *signo, *code (SEGV_MAPERR or ACCERR, BUS_ADRERR) and
+ * returns -EFAULT.
  */
-[[nodiscard]] int mm_handle_fault(struct subject *s, const struct pf_fault *fault, u64 rsp, int *ret_signo,
-				  int *ret_code);
+[[nodiscard]] int mm_handle_fault(struct subject *s, const struct pf_fault *fault, u64 rsp,
+				  int *ret_signo, int *ret_code);
 
 /* ---- building an image (exec); before the first pf_run ---- */
 
@@ -104,21 +109,22 @@ struct mm_layout {
 };
 void mm_set_layout(struct mm *mm, const struct mm_layout *layout);
 struct mm_layout mm_layout(struct mm *mm);
-/* The auxiliary vector as given to the program, for /proc/PID/auxv and prctl; count u64 pairs, at most 32. */
+/* The auxiliary vector as given to the program, for /proc/PID/auxv and prctl; count u64 pairs, at
+ * most 32. */
 #define MM_AUXV_MAX 32
 void mm_set_auxv(struct mm *mm, const u64 *auxv, unsigned int count);
 /* Returns the number of pairs. */
 unsigned int mm_get_auxv(struct mm *mm, u64 ret_auxv[2 * MM_AUXV_MAX]);
 /*
- * Map the initial stack just below the (randomised) top: room for the size bytes that exec puts there and 128 KiB more,
- * but not more than RLIMIT_STACK (-ENOMEM if size does not fit). First of all: the mmap base follows from the limit.
- * Returns its top.
+ * Map the initial stack just below the (randomised) top: room for the size bytes that exec puts
+ * there and 128 KiB more, but not more than RLIMIT_STACK (-ENOMEM if size does not fit). First of
+ * all: the mmap base follows from the limit. Returns its top.
  */
 [[nodiscard]] int mm_setup_stack(struct subject *s, bool executable, u64 size, u64 *ret_top);
 /* Fix the brk area to start at start (page-aligned up, randomised). */
 void mm_setup_brk(struct mm *mm, u64 start);
-/* Place where an ET_DYN object of this size goes (program: true for the program, false for its interpreter); align is
- * a power of two. 0 if there is none. */
+/* Place where an ET_DYN object of this size goes (program: true for the program, false for its
+ * interpreter); align is a power of two. 0 if there is none. */
 u64 mm_pick_dyn_base(struct mm *mm, bool program, u64 size, u64 align);
 /* The executable, for /proc/PID/exe: takes a reference to, gives a borrowed pointer to. */
 void mm_set_exe(struct mm *mm, struct mappable *exe);
@@ -128,18 +134,22 @@ struct mappable *mm_get_exe(struct mm *mm); /* with a reference, or null */
 
 [[nodiscard]] int copy_in(struct subject *s, void *dst, struct uaddr src, size_t size);
 [[nodiscard]] int copy_out(struct subject *s, struct uaddr dst, const void *src, size_t size);
-/* May be written only when the call returns: for outputs after which nothing can fail. Same errors if known now. */
+/* May be written only when the call returns: for outputs after which nothing can fail. Same errors
+ * if known now. */
 [[nodiscard]] int copy_out_late(struct subject *s, struct uaddr dst, const void *src, size_t size);
 [[nodiscard]] ssize_t copy_in_partial(struct subject *s, void *dst, struct uaddr src, size_t size);
-[[nodiscard]] ssize_t copy_out_partial(struct subject *s, struct uaddr dst, const void *src, size_t size);
+[[nodiscard]] ssize_t copy_out_partial(struct subject *s, struct uaddr dst, const void *src,
+				       size_t size);
 [[nodiscard]] ssize_t copy_in_string(struct subject *s, char *dst, struct uaddr src, size_t size);
 [[nodiscard]] int clear_out(struct subject *s, struct uaddr dst, size_t size);
 [[nodiscard]] int load_in32(struct subject *s, struct uaddr addr, u32 *ret);
-[[nodiscard]] int cmpxchg_in32(struct subject *s, struct uaddr addr, u32 old, u32 new, u32 *ret_old);
+[[nodiscard]] int cmpxchg_in32(struct subject *s, struct uaddr addr, u32 old, u32 new,
+			       u32 *ret_old);
 /* True if [addr, addr+size) lies in the guest's range (access_ok). */
 bool uaddr_ok(struct uaddr addr, u64 size);
 
-/* Another process's memory (process_vm_*, /proc/PID/mem, cmdline, environ). Bytes copied or an error. Parks. */
+/* Another process's memory (process_vm_*, /proc/PID/mem, cmdline, environ). Bytes copied or an
+ * error. Parks. */
 [[nodiscard]] ssize_t mm_read_other(struct mm *mm, void *dst, struct uaddr src, size_t size);
 [[nodiscard]] ssize_t mm_write_other(struct mm *mm, struct uaddr dst, const void *src, size_t size);
 
@@ -150,8 +160,10 @@ struct futex_key {
 	u64 offset; /* address, or offset in the object */
 	bool shared;
 };
-/* private_: the caller asked for a private futex. -EFAULT if nothing is mapped there (shared only). */
-[[nodiscard]] int mm_futex_key(struct subject *s, struct uaddr addr, bool private_, struct futex_key *ret_key);
+/* private_: the caller asked for a private futex. -EFAULT if nothing is mapped there (shared only).
+ */
+[[nodiscard]] int mm_futex_key(struct subject *s, struct uaddr addr, bool private_,
+			       struct futex_key *ret_key);
 
 /* ---- looking ---- */
 
@@ -165,5 +177,6 @@ struct mm_usage mm_usage(struct mm *mm);
 /* Resident set in bytes as the host sees it; may park. */
 u64 mm_rss(struct mm *mm);
 
-/* Anonymous shared memory as a mappable (shared anonymous mmap, later SysV shm); one reference for the caller. */
+/* Anonymous shared memory as a mappable (shared anonymous mmap, later SysV shm); one reference for
+ * the caller. */
 [[nodiscard]] int shm_object_create(u64 size, struct mappable **ret);

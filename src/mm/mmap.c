@@ -1,8 +1,9 @@
 /*
  * mmap and munmap.
  *
- * Deviations from Linux: there are no huge pages to be had (MAP_HUGETLB fails with ENOMEM, as where none are
- * reserved); nobody can map below PF_MMAP_MIN, CAP_SYS_RAWIO or not. Sources: mmap(2); Linux 6.1, mm/mmap.c.
+ * Deviations from Linux: there are no huge pages to be had (MAP_HUGETLB fails with ENOMEM, as where
+ * none are reserved); nobody can map below PF_MMAP_MIN, CAP_SYS_RAWIO or not. Sources: mmap(2);
+ * Linux 6.1, mm/mmap.c.
  */
 
 #include "mm/impl.h"
@@ -19,7 +20,7 @@
 #define HUGE_ALIGN (2UL << 20)
 
 /* Flags that MAP_SHARED_VALIDATE knows of: those of old, MAP_SYNC being no file's here. */
-#define MAP_KNOWN                                                                              \
+#define MAP_KNOWN \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
 	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
 	 MAP_HUGETLB | MAP_32BIT | MAP_FIXED_NOREPLACE | 0x0400'0000 /* MAP_UNINITIALIZED */)
@@ -188,12 +189,13 @@ static int map_operate(struct subject *s, const struct map_request *r) REQUIRES(
 	int prot = (int)(r->flags & VMA_PROT);
 
 	if (r->file)
-		return pf_map_file(s->thread, r->addr, r->size, prot, r->flags & VMA_SHARED, r->fd, r->offset);
+		return pf_map_file(s->thread, r->addr, r->size, prot, r->flags & VMA_SHARED, r->fd,
+				   r->offset);
 	return pf_map_anon(s->thread, r->addr, r->size, prot, r->flags & VMA_NORESERVE, false);
 }
 
-static void map_commit(struct mm *mm, const struct map_request *r, struct vma_spares *sp, struct list *gone)
-	REQUIRES(lc_mm)
+static void map_commit(struct mm *mm, const struct map_request *r, struct vma_spares *sp,
+		       struct list *gone) REQUIRES(lc_mm)
 {
 	struct vma *v = vma_spares_take(sp);
 

@@ -1,6 +1,6 @@
 /*
- * mprotect. As in Linux, what lies below the first VMA that refuses is changed before the error is returned; unlike
- * there, it is one operation and one commit.
+ * mprotect. As in Linux, what lies below the first VMA that refuses is changed before the error is
+ * returned; unlike there, it is one operation and one commit.
  */
 
 #include "mm/impl.h"
@@ -17,7 +17,8 @@ static u32 protect_flags(const struct vma *v, u32 prot)
 }
 
 /* Why v cannot have it. */
-static int protect_check_vma(struct subject *s, const struct vma *v, u32 prot, u64 size) REQUIRES(lc_mm)
+static int protect_check_vma(struct subject *s, const struct vma *v, u32 prot, u64 size)
+	REQUIRES(lc_mm)
 {
 	if (prot & ~(v->flags >> VMA_MAY_SHIFT) & VMA_PROT)
 		return -EACCES;
@@ -29,7 +30,8 @@ static int protect_check_vma(struct subject *s, const struct vma *v, u32 prot, u
 }
 
 /* The first address of [start, end) that cannot be changed, and the error there. */
-static u64 protect_find_limit(struct subject *s, u64 start, u64 end, u32 prot, int *ret_err) REQUIRES(lc_mm)
+static u64 protect_find_limit(struct subject *s, u64 start, u64 end, u32 prot, int *ret_err)
+	REQUIRES(lc_mm)
 {
 	struct mm *mm = s->mm;
 	const struct vma *v;
@@ -55,7 +57,8 @@ static u32 protect_charge(struct mm *mm, u64 start, u32 prot) REQUIRES(lc_mm)
 	return v ? vma_account_flag(protect_flags(v, prot)) : 0;
 }
 
-static int protect_range(struct subject *s, u64 start, u64 end, u32 prot, struct list *gone) REQUIRES(lc_mm)
+static int protect_range(struct subject *s, u64 start, u64 end, u32 prot, struct list *gone)
+	REQUIRES(lc_mm)
 {
 	struct mm *mm = s->mm;
 	struct vma_spares sp;
@@ -78,7 +81,8 @@ static int protect_range(struct subject *s, u64 start, u64 end, u32 prot, struct
 
 			v = vma_lookup(&mm->tree, at);
 			stop = min(v->end, end);
-			mm_change(mm, at, stop, prot | protect_charge(mm, at, prot), VMA_PROT & ~prot, &sp, gone);
+			mm_change(mm, at, stop, prot | protect_charge(mm, at, prot),
+				  VMA_PROT & ~prot, &sp, gone);
 			at = stop;
 		}
 		spin_unlock(&mm->vmas_lock, &lc_vmas);
@@ -100,7 +104,8 @@ static int protect_grow_start(struct mm *mm, u64 *start, u64 end) REQUIRES(lc_mm
 	return 0;
 }
 
-static int protect_locked(struct subject *s, u64 start, u64 end, int prot, struct list *gone) REQUIRES(lc_mm)
+static int protect_locked(struct subject *s, u64 start, u64 end, int prot, struct list *gone)
+	REQUIRES(lc_mm)
 {
 	u32 bits = (u32)prot & VMA_PROT;
 	const struct vma *v = vma_find(&s->mm->tree, start);

@@ -1,9 +1,10 @@
 /*
- * mremap. Growing in place maps more behind the mapping (of a file, through its descriptor); everything else that
- * needs another address is one move operation of the platform.
+ * mremap. Growing in place maps more behind the mapping (of a file, through its descriptor);
+ * everything else that needs another address is one move operation of the platform.
  *
- * A file's descriptor is had before the mm lock is taken (it may need locks that come first), so the file is looked up
- * twice: if it has changed in between, the call starts over. Source: mremap(2); Linux 6.1, mm/mremap.c.
+ * A file's descriptor is had before the mm lock is taken (it may need locks that come first), so
+ * the file is looked up twice: if it has changed in between, the call starts over. Source:
+ * mremap(2); Linux 6.1, mm/mremap.c.
  */
 
 #include "mm/impl.h"
@@ -52,7 +53,8 @@ static int remap_check(const struct remap *m, int flags)
 }
 
 /* Linux's vma_to_resize: the mapping to change, and whether it may get this size. */
-static int remap_find(struct subject *s, const struct remap *m, struct vma **ret_vma) REQUIRES(lc_mm)
+static int remap_find(struct subject *s, const struct remap *m, struct vma **ret_vma)
+	REQUIRES(lc_mm)
 {
 	struct vma *v = vma_lookup(&s->mm->tree, m->old_addr);
 	u64 offset, grow;
@@ -80,13 +82,14 @@ static int remap_find(struct subject *s, const struct remap *m, struct vma **ret
 }
 
 /* Map [addr, addr + size) with the flags of v and, for a file, at the given offset. */
-static int remap_map_more(struct subject *s, const struct remap *m, const struct vma *v, u64 addr, u64 size,
-			  u64 offset) REQUIRES(lc_mm)
+static int remap_map_more(struct subject *s, const struct remap *m, const struct vma *v, u64 addr,
+			  u64 size, u64 offset) REQUIRES(lc_mm)
 {
 	int prot = (int)(v->flags & VMA_PROT), err;
 
 	if (v->file)
-		err = pf_map_file(s->thread, addr, size, prot, v->flags & VMA_SHARED, m->fd, offset);
+		err = pf_map_file(s->thread, addr, size, prot, v->flags & VMA_SHARED, m->fd,
+				  offset);
 	else
 		err = pf_map_anon(s->thread, addr, size, prot, v->flags & VMA_NORESERVE, false);
 	if (!err)
@@ -98,7 +101,8 @@ static bool remap_can_expand(struct mm *mm, const struct vma *v, u64 grow) REQUI
 {
 	u64 end = v->end + grow;
 
-	return end > v->end && end <= platform_task_size() && !vma_find_overlap(&mm->tree, v->end, end);
+	return end > v->end && end <= platform_task_size() &&
+	       !vma_find_overlap(&mm->tree, v->end, end);
 }
 
 static int remap_expand(struct subject *s, struct remap *m, struct vma *v) REQUIRES(lc_mm)
@@ -126,8 +130,8 @@ static int remap_expand(struct subject *s, struct remap *m, struct vma *v) REQUI
 }
 
 /* The tree after a move: what was there goes, unless it is kept; the new mapping comes. */
-static void remap_commit_move(struct mm *mm, struct remap *m, const struct vma *v, struct vma_spares *sp)
-	REQUIRES(lc_mm)
+static void remap_commit_move(struct mm *mm, struct remap *m, const struct vma *v,
+			      struct vma_spares *sp) REQUIRES(lc_mm)
 {
 	struct vma *n = vma_spares_take(sp);
 
@@ -144,8 +148,8 @@ static void remap_commit_move(struct mm *mm, struct remap *m, const struct vma *
 	if (!m->keep && m->old_size)
 		mm_cut(mm, m->old_addr, m->old_addr + m->old_size, sp, &m->gone);
 	else if (m->keep)
-		mm_change(mm, m->old_addr, m->old_addr + m->old_size, 0, VMA_LOCKED | VMA_LOCKONFAULT, sp,
-			  &m->gone);
+		mm_change(mm, m->old_addr, m->old_addr + m->old_size, 0,
+			  VMA_LOCKED | VMA_LOCKONFAULT, sp, &m->gone);
 	mm_link(mm, n, &m->gone);
 	spin_unlock(&mm->vmas_lock, &lc_vmas);
 }
@@ -165,28 +169,46 @@ static int remap_move(struct subject *s, struct remap *m, const struct vma *v) R
 	if (!m->old_size)
 		err = remap_map_more(s, m, v, m->new_addr, m->new_size, offset);
 	else
-		err = pf_move(s->thread, m->old_addr, m->old_size, m->new_addr, m->new_size, m->keep);
+		err = pf_move(s->thread, m->old_addr, m->old_size, m->new_addr, m->new_size,
+			      m->keep);
 	if (!err)
 		remap_commit_move(s->mm, m, v, &sp);
 	vma_spares_put(&sp);
 	return err;
 }
 
-/* MREMAP_FIXED or DONTUNMAP. */
-static int remap_to(struct subject *s, struct remap *m) REQUIRES(lc_mm)
+/* Unmap what a smaller size leaves out. */
+static int remap_shrink(struct subject *s, struct remap *m) REQUIRES(lc_mm)
 {
-	struct vma *v;
+	u64 limit = platform_task_size(), start = m->old_addr + m->new_size;
 	int err;
 
+	if (start > limit || m->old_size - m->new_size > limit - start)
+		return -EINVAL;
+	err = mm_unmap_locked(s, start, m->old_addr + m->old_size, &m->gone);
+	if (!err)
+		m->old_size = m->new_size;
+	return err;
+}
+
+/* MREMAP_FIXED or DONTUNMAP. */
+static int remap_to(struct subject *s, struct remap *m, struct vma *v) REQUIRES(lc_mm)
+{
+	int err;
+
+	if (m->fixed && !m->old_size && v->flags & VMA_SHARED &&
+	    m->old_addr - m->new_addr < m->new_size) {
+		/* What is there to be mapped again goes first, as in Linux. */
+		err = mm_unmap_locked(s, m->new_addr, m->new_addr + m->new_size, &m->gone);
+		return err ? err : -EFAULT;
+	}
 	if (m->old_size > m->new_size) {
 		/* Nothing is unmapped if the rest cannot be moved. */
-		v = vma_lookup(&s->mm->tree, m->old_addr);
-		if (!v || m->new_size > v->end - m->old_addr)
+		if (m->new_size > v->end - m->old_addr)
 			return -EFAULT;
-		err = mm_unmap_locked(s, m->old_addr + m->new_size, m->old_addr + m->old_size, &m->gone);
+		err = remap_shrink(s, m);
 		if (err)
 			return err;
-		m->old_size = m->new_size;
 	}
 	err = remap_find(s, m, &v);
 	if (err)
@@ -214,12 +236,10 @@ static int remap_locked(struct subject *s, struct remap *m) REQUIRES(lc_mm)
 	if (!v)
 		return -EFAULT;
 	if (m->fixed || m->keep)
-		return remap_to(s, m);
+		return remap_to(s, m, v);
 	if (m->old_size >= m->new_size) {
 		m->new_addr = m->old_addr;
-		if (m->old_size == m->new_size)
-			return 0;
-		return mm_unmap_locked(s, m->old_addr + m->new_size, m->old_addr + m->old_size, &m->gone);
+		return m->old_size == m->new_size ? 0 : remap_shrink(s, m);
 	}
 	err = remap_find(s, m, &v);
 	if (err)
@@ -267,7 +287,8 @@ static void remap_put_file(struct remap *m)
 	m->file->ops->put(m->file);
 }
 
-/* One attempt: -EAGAIN with *ret_again if another thread has meanwhile mapped another file there. */
+/* One attempt: -EAGAIN with *ret_again if another thread has meanwhile mapped another file there.
+ */
 static int remap_try(struct subject *s, struct remap *m, bool *ret_again, bool *ret_locked)
 {
 	struct mm *mm = s->mm;

@@ -7,7 +7,8 @@
 
 #define MINCORE_CHUNK 1024
 
-/* One step of msync: the VMA at or above start, below end. *ret_file has a reference if it is to be synced. */
+/* One step of msync: the VMA at or above start, below end. *ret_file has a reference if it is to be
+ * synced. */
 struct sync_step {
 	u64 next; /* where to go on */
 	bool hole; /* start was not mapped */
@@ -20,7 +21,7 @@ static int sync_step(struct mm *mm, u64 start, u64 end, int flags, struct sync_s
 	const struct vma *v;
 	int err = 0;
 
-	*ret = (struct sync_step){.next = end, .hole = true};
+	*ret = (struct sync_step){ .next = end, .hole = true };
 	spin_lock(&mm->vmas_lock, &lc_vmas);
 	v = vma_find_overlap(&mm->tree, start, end);
 	if (v) {
@@ -29,7 +30,8 @@ static int sync_step(struct mm *mm, u64 start, u64 end, int flags, struct sync_s
 		ret->next = min(v->end, end);
 		if (flags & MS_INVALIDATE && v->flags & VMA_LOCKED)
 			err = -EBUSY;
-		else if (flags & MS_SYNC && v->file && v->flags & VMA_SHARED && v->file->ops->sync) {
+		else if (flags & MS_SYNC && v->file && v->flags & VMA_SHARED &&
+			 v->file->ops->sync) {
 			ret->file = v->file;
 			ret->file->ops->get(ret->file);
 			ret->offset = v->offset + (start - v->start);

@@ -1,6 +1,7 @@
 /*
- * Anonymous shared memory: a host memfd of its own for each object, for ever. The object lies in the arena, its
- * descriptor is transient. Every guest mapping of it may be made writable, so the one descriptor is read-write.
+ * Anonymous shared memory: a host memfd of its own for each object, for ever. The object lies in
+ * the arena, its descriptor is transient. Every guest mapping of it may be made writable, so the
+ * one descriptor is read-write.
  */
 
 #include "mm/mm.h"
@@ -65,8 +66,8 @@ static u64 shm_identity(const struct mappable *m)
 }
 
 /* As Linux, where it is an unlinked file of an internal tmpfs, device 0:1. */
-static void shm_describe(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor, u64 *ret_ino,
-			 struct strbuf *ret_path)
+static void shm_describe(const struct mappable *m, u32 *ret_dev_major, u32 *ret_dev_minor,
+			 u64 *ret_ino, struct strbuf *ret_path)
 {
 	*ret_dev_major = 0;
 	*ret_dev_minor = 1;

@@ -1,6 +1,7 @@
 /*
- * Stacks: the initial one, and growth of mappings with MAP_GROWSDOWN. The host knows nothing of growth: when a guest
- * faults below a stack, or the kernel copies there, mm maps more, at least STACK_STEP at a time.
+ * Stacks: the initial one, and growth of mappings with MAP_GROWSDOWN. The host knows nothing of
+ * growth: when a guest faults below a stack, or the kernel copies there, mm maps more, at least
+ * STACK_STEP at a time.
  */
 
 #include "mm/impl.h"
@@ -12,7 +13,8 @@
 #define STACK_STEP (128UL << 10)
 #define STACK_ROOM (128UL << 10)
 #define STACK_FLAGS \
-	(VMA_READ | VMA_WRITE | VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC | VMA_GROWSDOWN | VMA_ACCOUNT)
+	(VMA_READ | VMA_WRITE | VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC | VMA_GROWSDOWN | \
+	 VMA_ACCOUNT)
 
 /* Bits of a page fault's error code. */
 #define FAULT_WRITE 0x2
@@ -40,7 +42,8 @@ int mm_setup_stack(struct subject *s, bool executable, u64 size, u64 *ret_top)
 	mm_lock(mm);
 	mm_layout_set_stack_limit(mm, limit);
 	if (mm_may_expand(s, flags, size))
-		err = pf_map_anon(s->thread, mm->stack_top - size, size, (int)(flags & VMA_PROT), false, false);
+		err = pf_map_anon(s->thread, mm->stack_top - size, size, (int)(flags & VMA_PROT),
+				  false, false);
 	else
 		err = -ENOMEM;
 	if (!err) {
@@ -59,7 +62,8 @@ int mm_setup_stack(struct subject *s, bool executable, u64 size, u64 *ret_top)
 	return err;
 }
 
-/* The lowest address that v may grow to: above what is mapped below it, with the guard gap; and its limits. */
+/* The lowest address that v may grow to: above what is mapped below it, with the guard gap; and its
+ * limits. */
 static u64 stack_floor(struct subject *s, const struct vma *v) REQUIRES(lc_mm)
 {
 	const struct vma *prev = vma_prev(&s->mm->tree, v);
@@ -91,7 +95,8 @@ static int stack_grow(struct subject *s, struct vma *v, u64 addr) REQUIRES(lc_mm
 		return -ENOMEM;
 	if (v->flags & VMA_LOCKED && !mm_may_lock(s, size))
 		return -ENOMEM;
-	err = pf_map_anon(s->thread, start, size, (int)(v->flags & VMA_PROT), v->flags & VMA_NORESERVE, false);
+	err = pf_map_anon(s->thread, start, size, (int)(v->flags & VMA_PROT),
+			  v->flags & VMA_NORESERVE, false);
 	if (err)
 		return err;
 	mm_readvise(s, v->flags, start, size);
@@ -134,7 +139,8 @@ static bool fault_forbidden(const struct vma *v, u64 error_code)
 	return !(v->flags & VMA_PROT);
 }
 
-int mm_handle_fault(struct subject *s, const struct pf_fault *fault, u64 rsp, int *ret_signo, int *ret_code)
+int mm_handle_fault(struct subject *s, const struct pf_fault *fault, u64 rsp, int *ret_signo,
+		    int *ret_code)
 {
 	struct mm *mm = s->mm;
 	struct vma *v;
@@ -153,7 +159,8 @@ int mm_handle_fault(struct subject *s, const struct pf_fault *fault, u64 rsp, in
 	v = vma_find(&mm->tree, fault->addr);
 	if (!v)
 		code = SEGV_MAPERR;
-	else if (v->start > fault->addr && (!(v->flags & VMA_GROWSDOWN) || stack_grow(s, v, fault->addr)))
+	else if (v->start > fault->addr &&
+		 (!(v->flags & VMA_GROWSDOWN) || stack_grow(s, v, fault->addr)))
 		code = SEGV_MAPERR;
 	else if (fault_forbidden(v, fault->error_code))
 		code = SEGV_ACCERR;

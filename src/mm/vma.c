@@ -1,9 +1,10 @@
 /*
  * The VMA tree. See vma.h.
  *
- * A VMA's gap is the free space just below it, so inserting, removing or resizing one changes the gap of at most one
- * other, its successor. The search for free space walks from high to low and skips subtrees whose largest gap is too
- * small; only VMAs above the upper limit are walked in vain, and those are few (the stack).
+ * A VMA's gap is the free space just below it, so inserting, removing or resizing one changes the
+ * gap of at most one other, its successor. The search for free space walks from high to low and
+ * skips subtrees whose largest gap is too small; only VMAs above the upper limit are walked in
+ * vain, and those are few (the stack).
  */
 
 #include "mm/vma.h"
@@ -181,7 +182,8 @@ u64 vma_find_gap(const struct vma_tree *t, u64 size, u64 low, u64 high)
 		if (!depth)
 			break;
 		v = stack[--depth];
-		if (vma_gap_fits(vma_gap_bottom(t, v), vma_guarded_start(v), size, low, high, &addr))
+		if (vma_gap_fits(vma_gap_bottom(t, v), vma_guarded_start(v), size, low, high,
+				 &addr))
 			return addr;
 		if (v->start <= low)
 			break;

@@ -1,11 +1,11 @@
 #pragma once
 
 /*
- * VMAs: the mapped ranges of one address space, in an augmented red-black tree (by address; each subtree knows its
- * largest gap) and a list in the same order.
+ * VMAs: the mapped ranges of one address space, in an augmented red-black tree (by address; each
+ * subtree knows its largest gap) and a list in the same order.
  *
- * The tree is written with both lc_mm (sleeping) and lc_vmas (short) held, so either alone is enough to read it.
- * Ranges are [start, end), page-aligned, not empty, and do not overlap.
+ * The tree is written with both lc_mm (sleeping) and lc_vmas (short) held, so either alone is
+ * enough to read it. Ranges are [start, end), page-aligned, not empty, and do not overlap.
  */
 
 #include "base/list.h"
@@ -53,7 +53,8 @@ enum vma_name {
 /* All fields: written under lc_mm and lc_vmas. */
 struct vma {
 	u64 start, end;
-	u64 offset; /* of start in the file; of anonymous memory, the address it was first mapped at */
+	u64 offset; /* of start in the file; of anonymous memory, the address it was first mapped at
+		     */
 	struct mappable *file; /* owns a reference; null: private anonymous */
 	u32 flags;
 	u32 name; /* enum vma_name */
@@ -91,7 +92,8 @@ void vma_update_gap(struct vma_tree *t, struct vma *v);
 /* Where v's guard begins: its start, or below it for a stack. */
 u64 vma_guarded_start(const struct vma *v);
 /*
- * The highest address in [low, high) with size free bytes, clear of guard gaps; 0 if there is none. size is not 0.
+ * The highest address in [low, high) with size free bytes, clear of guard gaps; 0 if there is none.
+ * size is not 0.
  */
 u64 vma_find_gap(const struct vma_tree *t, u64 size, u64 low, u64 high);
 /* True if b, which starts where a ends, can be one VMA with it. */

@@ -1,6 +1,7 @@
 /*
- * Changes of an address space's VMAs: cutting out a range, inserting, changing flags, and the accounting that goes
- * with them. Everything here is part of a commit: it cannot fail, and runs under lc_mm and lc_vmas.
+ * Changes of an address space's VMAs: cutting out a range, inserting, changing flags, and the
+ * accounting that goes with them. Everything here is part of a commit: it cannot fail, and runs
+ * under lc_mm and lc_vmas.
  */
 
 #include "mm/impl.h"
@@ -44,7 +45,7 @@ void vma_free_list(struct list *gone)
 {
 	struct vma *v, *next;
 
-	list_for_each_safe (v, next, gone, link) {
+	list_for_each_safe(v, next, gone, link) {
 		list_del(&v->link);
 		if (v->file)
 			v->file->ops->put(v->file);
@@ -148,8 +149,8 @@ void mm_cut(struct mm *mm, u64 start, u64 end, struct vma_spares *sp, struct lis
 }
 
 /* Merge v into the VMA before it if they fit. Returns the one that has v's memory now. */
-static struct vma *mm_merge_prev(struct mm *mm, struct vma *v, struct list *gone)
-	REQUIRES(lc_mm) REQUIRES(lc_vmas)
+static struct vma *mm_merge_prev(struct mm *mm, struct vma *v, struct list *gone) REQUIRES(lc_mm)
+	REQUIRES(lc_vmas)
 {
 	struct vma *prev = vma_prev(&mm->tree, v);
 	u64 end = v->end;
@@ -161,8 +162,8 @@ static struct vma *mm_merge_prev(struct mm *mm, struct vma *v, struct list *gone
 	return prev;
 }
 
-static void mm_merge_next(struct mm *mm, struct vma *v, struct list *gone)
-	REQUIRES(lc_mm) REQUIRES(lc_vmas)
+static void mm_merge_next(struct mm *mm, struct vma *v, struct list *gone) REQUIRES(lc_mm)
+	REQUIRES(lc_vmas)
 {
 	struct vma *next = vma_next(&mm->tree, v);
 

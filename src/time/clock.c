@@ -1,6 +1,6 @@
 /*
- * Guest clocks: the host's, read through its vdso. A guest's offsets (a time namespace, a restore) will be added here
- * and in the vDSO's data page.
+ * Guest clocks: the host's, read through its vdso. A guest's offsets (a time namespace, a restore)
+ * will be added here and in the vDSO's data page.
  */
 
 #include "time/clock.h"
@@ -10,7 +10,8 @@
 
 #define NS_PER_SEC 1'000'000'000
 
-/* The host's clock that shows a guest clock; -1 for an unknown one. The alarm clocks differ in timers only. */
+/* The host's clock that shows a guest clock; -1 for an unknown one. The alarm clocks differ in
+ * timers only. */
 static clockid_t host_clock_of(int id)
 {
 	switch (id) {
@@ -44,7 +45,7 @@ s64 guest_clock_now(int id)
 void guest_clock_res(int id, struct timespec *ret)
 {
 	if (host_clock_getres(host_clock_of(id), ret) < 0)
-		*ret = (struct timespec){.tv_nsec = 1};
+		*ret = (struct timespec){ .tv_nsec = 1 };
 }
 
 s64 guest_clock_to_host(int id, s64 ns)
@@ -83,5 +84,5 @@ struct timespec ns_to_timespec(s64 ns)
 		sec--;
 		rest += NS_PER_SEC;
 	}
-	return (struct timespec){.tv_sec = sec, .tv_nsec = rest};
+	return (struct timespec){ .tv_sec = sec, .tv_nsec = rest };
 }

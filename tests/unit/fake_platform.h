@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * A platform for unit tests: the guest's memory is a window of this process's own address space, at a fixed distance
- * from guest addresses. Operations are carried out there, counted, and can be made to fail. One space at a time has
- * memory; a forked one has none.
+ * A platform for unit tests: the guest's memory is a window of this process's own address space, at
+ * a fixed distance from guest addresses. Operations are carried out there, counted, and can be made
+ * to fail. One space at a time has memory; a forked one has none.
  */
 
 #include <errno.h>
@@ -48,7 +48,8 @@ static inline int fake_begin(u64 addr, u64 size)
 	g_fake.operations++;
 	g_fake.last_addr = addr;
 	g_fake.last_size = size;
-	if ((addr | size) & ~PAGE_MASK || size == 0 || addr < PF_MMAP_MIN || addr + size > FAKE_TASK_SIZE)
+	if ((addr | size) & ~PAGE_MASK || size == 0 || addr < PF_MMAP_MIN ||
+	    addr + size > FAKE_TASK_SIZE)
 		abort(); /* mm has broken its contract */
 	if (g_fake.fail_in && --g_fake.fail_in == 0)
 		return -ENOMEM;
@@ -63,8 +64,8 @@ static inline int fake_result(const void *p)
 static inline void fake_unmap(u64 addr, u64 size)
 {
 	if (!g_fake.dry &&
-	    mmap(fake_at(addr), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-		 -1, 0) == MAP_FAILED)
+	    mmap(fake_at(addr), size, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		abort();
 }
 
@@ -74,7 +75,8 @@ static inline void fake_reset(void)
 	if (g_fake.window && munmap(g_fake.window, FAKE_TASK_SIZE))
 		abort();
 	memset(&g_fake, 0, sizeof(g_fake));
-	g_fake.window = mmap(NULL, FAKE_TASK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	g_fake.window = mmap(NULL, FAKE_TASK_SIZE, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g_fake.window == MAP_FAILED)
 		abort();
 }
@@ -179,18 +181,17 @@ int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot)
 	return err ? err : (mprotect(fake_at(addr), size, prot) ? -errno : 0);
 }
 
-int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size, bool keep_old)
+int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size,
+	    bool keep_old)
 {
 	int err = fake_begin(old_addr, old_size);
 
 	if (!err)
-		err = fake_result(mremap(fake_at(old_addr), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+		err = fake_result(mremap(fake_at(old_addr), old_size, new_size,
+					 MREMAP_MAYMOVE | MREMAP_FIXED | (keep_old ? 4 : 0),
 					 fake_at(new_addr)));
 	if (!err && !keep_old)
 		fake_unmap(old_addr, old_size);
-	else if (!err)
-		err = fake_result(mmap(fake_at(old_addr), old_size, PROT_READ | PROT_WRITE,
-				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	return err;
 }
 
@@ -211,12 +212,12 @@ int pf_mincore(struct pf_thread *t, u64 addr, u64 size, u8 *vec)
 
 static inline ssize_t fake_copy(bool out, u64 addr, void *buf, size_t size)
 {
-	struct iovec local = {buf, size}, remote = {fake_at(addr), size};
+	struct iovec local = { buf, size }, remote = { fake_at(addr), size };
 	ssize_t n;
 
 	g_fake.copies++;
-	n = out ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
-		: process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	n = out ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0) :
+		  process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 	return n < 0 ? 0 : n;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What the tests of mm and the loader share: a subject with an mm over the fake platform, inside a fiber. */
+/* What the tests of mm and the loader share: a subject with an mm over the fake platform, inside a
+ * fiber. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,7 @@ static u64 g_live_before;
 
 static inline void set_limit(int resource, u64 cur)
 {
-	g_rlimits.limit[resource] = (struct rlimit64_pair){cur, RLIM_INFINITY};
+	g_rlimits.limit[resource] = (struct rlimit64_pair){ cur, RLIM_INFINITY };
 }
 
 static inline void fixture_begin(u32 uid)
@@ -43,7 +44,8 @@ static inline void fixture_begin(u32 uid)
 	assert_int_equal(user_ns_create_root(&ns), 0);
 	assert_int_equal(cred_create(ns, uid, uid, NULL, 0, &cred), 0);
 	user_ns_put(ns);
-	g_subject = (struct subject){.cred = cred, .rlimits = &g_rlimits, .fiber = fiber_current()};
+	g_subject =
+		(struct subject){ .cred = cred, .rlimits = &g_rlimits, .fiber = fiber_current() };
 	assert_int_equal(mm_create(&g_subject.mm, &g_subject.thread), 0);
 }
 
@@ -54,7 +56,7 @@ static inline void fixture_check(struct mm *mm)
 	const struct vma *v;
 
 	vma_tree_check(&mm->tree);
-	list_for_each (v, &mm->tree.list, link) {
+	list_for_each(v, &mm->tree.list, link) {
 		pages += (v->end - v->start) >> PAGE_SHIFT;
 		if (v->flags & VMA_LOCKED)
 			locked += (v->end - v->start) >> PAGE_SHIFT;
@@ -73,8 +75,8 @@ static inline void fixture_end(void)
 	assert_int_equal(slab_count_all(), g_live_before);
 }
 
-/* Run body in a fiber, with a fresh subject of this uid. cmocka's failures longjmp, so they must not leave a fiber:
- * each test process ends at the first failure. */
+/* Run body in a fiber, with a fresh subject of this uid. cmocka's failures longjmp, so they must
+ * not leave a fiber: each test process ends at the first failure. */
 struct fixture_run {
 	void (*body)(void);
 	u32 uid;
@@ -91,7 +93,7 @@ static inline void fixture_fiber(void *arg)
 
 static inline void fixture_run(void (*body)(void), u32 uid)
 {
-	struct fixture_run r = {body, uid};
+	struct fixture_run r = { body, uid };
 
 	assert_int_equal(sched_run_fiber(1, fixture_fiber, &r), 0);
 }
@@ -100,7 +102,7 @@ static inline void fixture_run(void (*body)(void), u32 uid)
 
 static inline int do_mmap(u64 addr, u64 size, int prot, int flags, u64 *ret_addr)
 {
-	const struct mmap_args a = {.addr = addr, .size = size, .prot = prot, .flags = flags};
+	const struct mmap_args a = { .addr = addr, .size = size, .prot = prot, .flags = flags };
 
 	return mm_mmap(&g_subject, &a, ret_addr);
 }

@@ -1,4 +1,5 @@
-/* Address spaces over the fake platform: the calls one by one. test_mm_linux.c compares them with Linux. */
+/* Address spaces over the fake platform: the calls one by one. test_mm_linux.c compares them with
+ * Linux. */
 
 #include "unit/mm_fixture.h"
 
@@ -362,7 +363,8 @@ static void body_maps(void)
 		 "%08lx-%08lx rw-p 00000000 00:00 0                                  [stack]\n",
 		 brk, brk + PG, shared, shared + PG, ((u64)(uintptr_t)v->file >> 4) & 0xffff'ffff,
 		 top - (128UL << 10), top);
-	/* Addresses of nine digits and up move the names' column by nothing: it is counted from the line's start. */
+	/* Addresses of nine digits and up move the names' column by nothing: it is counted from the
+	 * line's start. */
 	for (char *p = want, *q = text; *q; p++, q++) {
 		while (*p == ' ' && *q != ' ')
 			p++;
@@ -444,11 +446,11 @@ static void body_madvise(void)
 	assert_int_equal(mm_msync(&g_subject, a, PG, MS_SYNC | MS_ASYNC), -EINVAL);
 }
 
-#define TEST(name, uid)                              \
-	static void test_##name(void **state)        \
-	{                                            \
-		(void)state;                         \
-		fixture_run(body_##name, uid);       \
+#define TEST(name, uid) \
+	static void test_##name(void **state) \
+	{ \
+		(void)state; \
+		fixture_run(body_##name, uid); \
 	}
 
 TEST(tree, 0)
@@ -468,18 +470,12 @@ TEST(madvise, 1000)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_mmap_place),
-		cmocka_unit_test(test_one_operation),
-		cmocka_unit_test(test_failed_operation),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_mlock),
-		cmocka_unit_test(test_stack),
-		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_tree),	      cmocka_unit_test(test_mmap_place),
+		cmocka_unit_test(test_one_operation), cmocka_unit_test(test_failed_operation),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_mlock),
+		cmocka_unit_test(test_stack),	      cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_shared),	      cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_maps),	      cmocka_unit_test(test_many),
 		cmocka_unit_test(test_madvise),
 	};
 

@@ -1,6 +1,6 @@
 /*
- * The guest's vDSO. It reads clocks through the host's own vdso, whose place the data page tells, so it is right on
- * any host clock; what that cannot answer is an ordinary system call.
+ * The guest's vDSO. It reads clocks through the host's own vdso, whose place the data page tells,
+ * so it is right on any host clock; what that cannot answer is an ordinary system call.
  */
 
 #include <time.h>

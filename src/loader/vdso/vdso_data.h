@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The data page of the vDSO ([vvar]): written by the kernel, mapped read-only just below the vDSO's code in every
- * guest address space. Freestanding: compiled into the vDSO too.
+ * The data page of the vDSO ([vvar]): written by the kernel, mapped read-only just below the vDSO's
+ * code in every guest address space. Freestanding: compiled into the vDSO too.
  */
 
 #include "base/types.h"

@@ -172,14 +172,14 @@ u64 arena_used(void)
 	return used;
 }
 
-void *arena_root(void)
+void *arena_root_of(enum arena_root_id id)
 {
-	return g_arena.header->root;
+	return g_arena.header->roots[id];
 }
 
-void arena_set_root(void *root)
+void arena_set_root_of(enum arena_root_id id, void *root)
 {
-	g_arena.header->root = root;
+	g_arena.header->roots[id] = root;
 }
 
 void arena_set_fault_hook(bool (*hook)(size_t size))

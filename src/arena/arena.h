@@ -30,9 +30,24 @@ u64 arena_used(void);
  * transient fields). Returns the number found; logs the first few. */
 unsigned int arena_check(void);
 
-/* The root object (struct kernel): the only way from a fresh process to the objects. */
-void *arena_root(void);
-void arena_set_root(void *root);
+/*
+ * The roots: one object for each part of the kernel that has state of its own, the only way from a fresh process to
+ * the objects. Null until set at boot.
+ */
+enum arena_root_id { ARENA_ROOT_KERNEL, ARENA_ROOT_IPC, ARENA_ROOT_SYSCALL, ARENA_ROOT_VDSO, ARENA_ROOT_COUNT };
+void *arena_root_of(enum arena_root_id id);
+void arena_set_root_of(enum arena_root_id id, void *root);
+
+/* The root object proper (struct kernel). */
+static inline void *arena_root(void)
+{
+	return arena_root_of(ARENA_ROOT_KERNEL);
+}
+
+static inline void arena_set_root(void *root)
+{
+	arena_set_root_of(ARENA_ROOT_KERNEL, root);
+}
 
 /* Untyped arena memory for arrays and strings; zeroed, 16-byte aligned; null when memory is short.
  */

@@ -61,7 +61,7 @@ struct arena_header {
 	u64 magic;
 	u64 base, size;
 	u64 ops_size;
-	void *root;
+	void *roots[ARENA_ROOT_COUNT];
 	u32 page_limit; /* pages that fit */
 	page_t top; /* pages from here on were never used */
 	u32 used; /* pages given out */

@@ -1,43 +1,35 @@
-/* The one object of ipc. It is found by its slab class, which holds nothing else. */
+/* The one object of ipc, made at boot. */
 
 #include "ipc/root.h"
+
+#include <errno.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
 
 SLAB_CLASS(ipc_root, struct ipc_root);
 
-static void root_found(void *obj, void *arg)
+int ipc_init(void)
 {
-	*(struct ipc_root **)arg = obj;
-}
-
-static struct ipc_root *root_create(void)
-{
-	struct ipc_root *root;
 	struct futex_bucket *buckets = arena_alloc(FUTEX_BUCKETS * sizeof(*buckets));
+	struct ipc_root *root = slab_alloc(&slab_ipc_root);
 
-	if (!buckets)
-		return NULL;
+	if (!buckets || !root) {
+		arena_free(buckets);
+		slab_free(&slab_ipc_root, root);
+		return -ENOMEM;
+	}
 	for (unsigned int i = 0; i < FUTEX_BUCKETS; i++) {
 		spin_init(&buckets[i].lock);
 		list_init(&buckets[i].waiters);
 	}
-	root = slab_alloc(&slab_ipc_root);
-	if (!root) {
-		arena_free(buckets);
-		return NULL;
-	}
 	mutex_init(&root->epoll_graph);
 	root->futexes = buckets;
-	return root;
+	arena_set_root_of(ARENA_ROOT_IPC, root);
+	return 0;
 }
 
 struct ipc_root *ipc_root(void)
 {
-	struct ipc_root *root = NULL;
-
-	slab_for_each(&slab_ipc_root, root_found, &root)
-		;
-	return root ? root : root_create();
+	return arena_root_of(ARENA_ROOT_IPC);
 }

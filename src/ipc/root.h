@@ -20,5 +20,7 @@ struct ipc_root {
 	u64 epoll_visit; /* [lc_epoll_graph] number of the last walk */
 };
 
-/* Null when memory is short. */
+/* Make it: once, at boot, after arena_create. */
+[[nodiscard]] int ipc_init(void);
+/* Null before ipc_init. */
 struct ipc_root *ipc_root(void);

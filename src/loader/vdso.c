@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "arena/arena.h"
 #include "arena/slab.h"
 #include "base/ops.h"
 #include "base/strbuf.h"
@@ -83,18 +84,9 @@ DEFINE_OPS(struct mappable_ops, vdso_mappable_ops) = {
 	.describe = vdso_describe,
 };
 
-static void vdso_note(void *obj, void *arg)
-{
-	*(struct vdso **)arg = obj;
-}
-
 static struct vdso *vdso_find(void)
 {
-	struct vdso *v = NULL;
-
-	slab_for_each(&slab_vdso, vdso_note, &v)
-		;
-	return v;
+	return arena_root_of(ARENA_ROOT_VDSO);
 }
 
 static struct vdso_data vdso_make_data(bool cpus_virtual)
@@ -147,6 +139,7 @@ int vdso_init(bool cpus_virtual)
 		v = slab_alloc(&slab_vdso);
 	if (!v)
 		return -ENOMEM;
+	arena_set_root_of(ARENA_ROOT_VDSO, v);
 	v->mappable.ops = OPS(vdso_mappable_ops);
 	v->size = page_up((u64)(vdso_image_end - vdso_image));
 	fd = host_memfd_create("vdso", MFD_CLOEXEC | MFD_ALLOW_SEALING);

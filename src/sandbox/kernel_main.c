@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "cred/cred.h"
 #include "host/host.h"
+#include "ipc/root.h"
 #include "kernel/task.h"
 #include "loader/loader.h"
 #include "platform/platform.h"
@@ -213,6 +214,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 		return ret;
 	*what = "start tracing";
 	ret = syscall_init(k->strace_fd);
+	if (!ret)
+		ret = ipc_init();
 	if (ret)
 		return ret;
 	*what = "install the kernel's own filter";

@@ -7,8 +7,10 @@
 
 #include "syscall/syscall.h"
 
+#include <errno.h>
 #include <stdio.h>
 
+#include "arena/arena.h"
 #include "arena/slab.h"
 #include "base/log.h"
 #include "kernel/task.h"
@@ -20,28 +22,21 @@
 
 SLAB_CLASS(syscall_state, struct syscall_state, TRANSIENT(struct syscall_state, strace_fd));
 
-static void state_found(void *obj, void *arg)
-{
-	*(struct syscall_state **)arg = obj;
-}
-
 struct syscall_state *syscall_state(void)
 {
-	struct syscall_state *state = NULL;
-
-	slab_for_each(&slab_syscall_state, state_found, &state)
-		;
-	return state;
+	return arena_root_of(ARENA_ROOT_SYSCALL);
 }
 
-void strace_setup(int fd)
+int syscall_init(int strace_fd)
 {
 	struct syscall_state *state = slab_alloc(&slab_syscall_state);
 
 	if (!state)
-		return;
-	state->strace = fd >= 0;
-	state->strace_fd = fd;
+		return -ENOMEM;
+	state->strace = strace_fd >= 0;
+	state->strace_fd = strace_fd;
+	arena_set_root_of(ARENA_ROOT_SYSCALL, state);
+	return 0;
 }
 
 const struct syscall_info *syscall_info(int nr)

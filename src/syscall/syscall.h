@@ -18,10 +18,10 @@ struct syscall_info {
 };
 
 /*
- * Boot, once, after arena_create. fd: the host descriptor that --strace writes to (it stays the
+ * Boot, once, after arena_create. strace_fd: the host descriptor that --strace writes to (it stays the
  * caller's to keep open), -1: no tracing.
  */
-void strace_setup(int fd);
+[[nodiscard]] int syscall_init(int strace_fd);
 
 /* Null if there is no such number. */
 const struct syscall_info *syscall_info(int nr);

@@ -1,6 +1,7 @@
 /*
- * Credentials. A struct cred is immutable once a task has it; to change some, a task makes a private copy, changes
- * that, and commits it whole (task_commit_cred). Group lists are shared by reference and never changed.
+ * Credentials. A struct cred is immutable once a task has it; to change some, a task makes a
+ * private copy, changes that, and commits it whole (task_commit_cred). Group lists are shared by
+ * reference and never changed.
  *
  * Capabilities follow capabilities(7); "kernel ids" are ids of the root user namespace.
  */
@@ -20,9 +21,9 @@ SLAB_CLASS(cred, struct cred);
 
 #define CAP_ALL ((1ULL << (CAP_LAST_CAP + 1)) - 1)
 /* What a change of the file system uid alone takes away or gives (CAP_FS_SET of Linux). */
-#define CAP_FS_MASK                                                                          \
-	(1ULL << CAP_CHOWN | 1ULL << CAP_MKNOD | 1ULL << CAP_DAC_OVERRIDE |                  \
-	 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_FOWNER | 1ULL << CAP_FSETID |             \
+#define CAP_FS_MASK \
+	(1ULL << CAP_CHOWN | 1ULL << CAP_MKNOD | 1ULL << CAP_DAC_OVERRIDE | \
+	 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_FOWNER | 1ULL << CAP_FSETID | \
 	 1ULL << CAP_LINUX_IMMUTABLE | 1ULL << CAP_MAC_OVERRIDE)
 
 static struct group_list *group_list_create(const u32 *groups, u32 count)

@@ -23,7 +23,8 @@ struct group_list {
 	u32 gid[]; /* sorted */
 };
 
-/* All ids are kernel ids (of the root user namespace). [I] once published by cred_commit or task creation. */
+/* All ids are kernel ids (of the root user namespace). [I] once published by cred_commit or task
+ * creation. */
 struct cred {
 	struct refcount refs;
 	u32 uid, euid, suid, fsuid;
@@ -35,12 +36,13 @@ struct cred {
 	struct group_list *groups; /* owns a reference */
 };
 
-/* A new root user namespace, and first credentials in it: all capabilities if uid is 0, none else. */
+/* A new root user namespace, and first credentials in it: all capabilities if uid is 0, none else.
+ */
 [[nodiscard]] int user_ns_create_root(struct user_ns **ret);
 void user_ns_get(struct user_ns *ns);
 void user_ns_put(struct user_ns *ns);
-[[nodiscard]] int cred_create(struct user_ns *ns, u32 uid, u32 gid, const u32 *groups, u32 group_count,
-			      struct cred **ret);
+[[nodiscard]] int cred_create(struct user_ns *ns, u32 uid, u32 gid, const u32 *groups,
+			      u32 group_count, struct cred **ret);
 /* A private copy to be changed and then published. Null when memory is short. */
 [[nodiscard]] struct cred *cred_dup(const struct cred *c);
 const struct cred *cred_get(const struct cred *c);
@@ -49,5 +51,6 @@ bool cred_has_cap(const struct cred *c, const struct user_ns *ns, int cap);
 bool cred_in_group(const struct cred *c, u32 gid); /* fsgid or a supplementary group */
 /* Replace the groups of a private copy. */
 [[nodiscard]] int cred_set_groups(struct cred *c, const u32 *groups, u32 count);
-/* Capability changes that follow from a change of uids (setuid family; Linux cap_emulate_setxuid). */
+/* Capability changes that follow from a change of uids (setuid family; Linux cap_emulate_setxuid).
+ */
 void cred_fix_caps_after_setuid(struct cred *c, const struct cred *old);

@@ -1,6 +1,6 @@
 /*
- * Resource limits of a process, getrlimit(2). Soft limits are read without the lock: each is one word, and nothing
- * depends on two of them being of one moment.
+ * Resource limits of a process, getrlimit(2). Soft limits are read without the lock: each is one
+ * word, and nothing depends on two of them being of one moment.
  */
 
 #include "cred/rlimit.h"

@@ -24,4 +24,5 @@ u64 rlimit_get(const struct rlimits *r, int resource); /* the soft limit, one at
 struct rlimit64_pair rlimit_read(const struct rlimits *r, int resource);
 /* Linux's rules (EPERM for raising the hard limit without CAP_SYS_RESOURCE, EINVAL). */
 struct cred;
-[[nodiscard]] int rlimit_set(struct rlimits *r, int resource, struct rlimit64_pair value, const struct cred *c);
+[[nodiscard]] int rlimit_set(struct rlimits *r, int resource, struct rlimit64_pair value,
+			     const struct cred *c);

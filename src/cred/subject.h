@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * struct subject: on whose behalf kernel code runs. Embedded in struct task; what layers below the task receive. The
- * pointers are owned by the task; only its own fiber changes them, so its own fiber reads them without a lock.
+ * struct subject: on whose behalf kernel code runs. Embedded in struct task; what layers below the
+ * task receive. The pointers are owned by the task; only its own fiber changes them, so its own
+ * fiber reads them without a lock.
  */
 
 #include "base/types.h"

@@ -1,4 +1,5 @@
-/* Counts by user. Records live while something refers to them; the table is small and hashed by uid. */
+/* Counts by user. Records live while something refers to them; the table is small and hashed by
+ * uid. */
 
 #include "cred/user.h"
 
@@ -33,7 +34,7 @@ struct user_usage *user_usage_find(struct user_table *table, u32 uid)
 	struct user_usage *u;
 
 	spin_lock(&table->lock, &lc_cred);
-	list_for_each (u, bucket, link) {
+	list_for_each(u, bucket, link) {
 		if (u->uid == uid) {
 			refcount_get(&u->refs);
 			goto out;

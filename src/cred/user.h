@@ -1,6 +1,7 @@
 #pragma once
 
-/* What a user (a real uid) has in use over all processes: tasks for RLIMIT_NPROC, signals for RLIMIT_SIGPENDING. */
+/* What a user (a real uid) has in use over all processes: tasks for RLIMIT_NPROC, signals for
+ * RLIMIT_SIGPENDING. */
 
 #include "base/list.h"
 #include "base/refcount.h"

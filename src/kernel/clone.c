@@ -1,10 +1,10 @@
 /*
  * fork, vfork, clone and clone3.
  *
- * The new task is built aside, part by part, by its parent's fiber, then linked into the tables in one step under
- * lc_tasks and the sighand's lock, after which nothing can fail, and started. Building may park (the platform copies
- * the address space); a signal that came before it makes the call start over (ERESTARTNOINTR), so that it is delivered
- * once, in the parent, before the fork.
+ * The new task is built aside, part by part, by its parent's fiber, then linked into the tables in
+ * one step under lc_tasks and the sighand's lock, after which nothing can fail, and started.
+ * Building may park (the platform copies the address space); a signal that came before it makes the
+ * call start over (ERESTARTNOINTR), so that it is delivered once, in the parent, before the fork.
  *
  * Not there yet: namespaces (refused as to a user without privilege), pidfds, set_tid.
  */
@@ -39,8 +39,8 @@
 #define F_FILES ((u64)CLONE_FILES)
 #define F_VFORK ((u64)CLONE_VFORK)
 #define F_PARENT ((u64)CLONE_PARENT)
-#define F_NEW_NAMESPACES                                                                     \
-	((u64)(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET |     \
+#define F_NEW_NAMESPACES \
+	((u64)(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | \
 	       CLONE_NEWCGROUP))
 
 static int check_flags(struct task *t, const struct clone_args_k *a)
@@ -79,7 +79,8 @@ static int check_limits(struct task *t)
 	    c->uid != 0 && !cred_has_cap(c, c->user_ns, CAP_SYS_RESOURCE) &&
 	    !cred_has_cap(c, c->user_ns, CAP_SYS_ADMIN))
 		return -EAGAIN;
-	/* A limit of the sandbox, not of Linux: roughly is enough, since it is looked at again when linking. */
+	/* A limit of the sandbox, not of Linux: roughly is enough, since it is looked at again when
+	 * linking. */
 	return __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= k->task_limit ? -EAGAIN : 0;
 }
 
@@ -351,6 +352,8 @@ long task_clone(struct task *t, const struct clone_args_k *args)
 	if (err)
 		goto fail;
 	write_parent_tid(t, &a, tid);
+	if (!(a.flags & F_THREAD) && rlimit_get(&n->tg->rlimits, RLIMIT_CPU) != RLIM64_INFINITY)
+		task_cpu_limit_changed(n->tg);
 	if (a.flags & F_VFORK) {
 		t->regs.rax = tid;
 		run_state_set(t, RUN_VFORK_DONE);
@@ -364,8 +367,8 @@ fail:
 
 /* ---- vfork ---- */
 
-/* t, holding lc_tasks and its sighand's lock, will wait until child has its own memory or is gone. A thread of its
- * own group (CLONE_THREAD | CLONE_VFORK) is waited for too. */
+/* t, holding lc_tasks and its sighand's lock, will wait until child has its own memory or is gone.
+ * A thread of its own group (CLONE_THREAD | CLONE_VFORK) is waited for too. */
 void vfork_wait_begin(struct task *t, struct task *child)
 {
 	task_get(t);

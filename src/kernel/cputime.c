@@ -1,7 +1,8 @@
 /*
- * CPU time. A task's user time is that of its platform thread, its system time that of its fiber. Both are read on
- * demand and may cost a call of the host; what was last read is kept in the task, so that a sum over many tasks, or
- * one made where the host cannot be called, is at most somewhat old. An exiting task's last reading is final.
+ * CPU time. A task's user time is that of its platform thread, its system time that of its fiber.
+ * Both are read on demand and may cost a call of the host; what was last read is kept in the task,
+ * so that a sum over many tasks, or one made where the host cannot be called, is at most somewhat
+ * old. An exiting task's last reading is final.
  */
 
 #include "kernel/task.h"
@@ -42,7 +43,8 @@ static void seen_raise(_Atomic u64 *seen, u64 value)
 void task_cpu_times_update(struct task *t)
 {
 	if (t->subject.thread)
-		seen_raise(&t->user_ns_seen, pf_thread_cpu_time(t->subject.thread) + t->user_ns_base);
+		seen_raise(&t->user_ns_seen,
+			   pf_thread_cpu_time(t->subject.thread) + t->user_ns_base);
 	seen_raise(&t->sys_ns_seen, fiber_cpu_time(t->subject.fiber));
 }
 
@@ -108,7 +110,7 @@ struct task_cpu_times group_cpu_times(struct thread_group *tg)
 	tasks_lock();
 	sum.user_ns = tg->dead_usage.utime;
 	sum.sys_ns = tg->dead_usage.stime;
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		struct task_cpu_times times = task_cpu_times_seen(t);
 
 		/* A zombie is counted among the dead. */
@@ -152,7 +154,7 @@ struct rusage_ns group_usage(struct thread_group *tg)
 	u = tg->dead_usage;
 	u.utime = times.user_ns;
 	u.stime = times.sys_ns;
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		if (t->exit_notified)
 			continue;
 		u.min_flt += t->min_flt;

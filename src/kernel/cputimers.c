@@ -1,11 +1,11 @@
 /*
  * Timers of CPU time: ITIMER_VIRTUAL, ITIMER_PROF, POSIX timers of CPU clocks, and RLIMIT_CPU.
  *
- * The host gives no notice when a thread has used so much CPU time, so it is looked at from time to time: while
- * something of the group depends on it, a timer (cpu_tick) makes those threads that run guest code come in, each reads
- * its own time, and what is due is sent. A thread that sleeps uses none, and is left alone; when it comes back it
- * looks by itself. The time between two looks follows from what is left, so a timer fires late by some milliseconds at
- * most.
+ * The host gives no notice when a thread has used so much CPU time, so it is looked at from time to
+ * time: while something of the group depends on it, a timer (cpu_tick) makes those threads that run
+ * guest code come in, each reads its own time, and what is due is sent. A thread that sleeps uses
+ * none, and is left alone; when it comes back it looks by itself. The time between two looks
+ * follows from what is left, so a timer fires late by some milliseconds at most.
  */
 
 #include <limits.h>
@@ -33,7 +33,7 @@ static struct task_cpu_times group_seen(struct thread_group *tg) REQUIRES(lc_tas
 	struct task_cpu_times sum = { tg->dead_usage.utime, tg->dead_usage.stime };
 	struct task *t;
 
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		struct task_cpu_times times = task_cpu_times_seen(t);
 
 		if (t->exit_notified)
@@ -59,10 +59,11 @@ static void tick_expire(struct timer *timer)
 	struct task *t;
 
 	tasks_lock();
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		atomic_fetch_or(&t->work, TASK_WORK_CPU_TIMERS);
 		spin_lock(&t->lock, &lc_task);
-		if (t->subject.thread && atomic_load_explicit(&t->run_state, memory_order_relaxed) == RUN_APP)
+		if (t->subject.thread &&
+		    atomic_load_explicit(&t->run_state, memory_order_relaxed) == RUN_APP)
 			pf_interrupt(t->subject.thread);
 		spin_unlock(&t->lock, &lc_task);
 	}
@@ -144,7 +145,7 @@ static u64 check_posix(struct thread_group *tg) REQUIRES(lc_tasks, lc_sighand)
 	u64 left = TICK_MAX_NS;
 	int note;
 
-	list_for_each_safe (pt, next, &tg->cpu_timers, cpu_link) {
+	list_for_each_safe(pt, next, &tg->cpu_timers, cpu_link) {
 		s64 now = cpu_clock_seen(pt), n;
 
 		if (pt->expires <= now) {
@@ -194,7 +195,7 @@ void timers_thread_exit(struct task *t)
 	struct posix_timer *pt, *next;
 
 	spin_lock(&h->lock, &lc_sighand);
-	list_for_each_safe (pt, next, &tg->cpu_timers, cpu_link) {
+	list_for_each_safe(pt, next, &tg->cpu_timers, cpu_link) {
 		if (pt->cpu_task != t)
 			continue;
 		pt->expires = 0;
@@ -214,7 +215,8 @@ static struct itimer_ns itimer_show(const struct cpu_itimer *it, u64 now)
 	return ns;
 }
 
-int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new, struct itimer_ns *ret_old)
+int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new,
+		   struct itimer_ns *ret_old)
 {
 	struct thread_group *tg = t->tg;
 	struct cpu_itimer *it = which == ITIMER_VIRTUAL ? &tg->itimer_virtual : &tg->itimer_prof;
@@ -226,8 +228,8 @@ int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new, struc
 	spin_lock(&h->lock, &lc_sighand);
 	old = itimer_show(it, now);
 	if (new) {
-		it->expires = new->value ? now + (u64)new->value : 0;
-		it->interval = new->value ? (u64)new->interval : 0;
+		it->expires = new->value ? now + (u64) new->value : 0;
+		it->interval = new->value ? (u64) new->interval : 0;
 		cpu_timers_arm(tg);
 	}
 	spin_unlock(&h->lock, &lc_sighand);

@@ -1,17 +1,20 @@
 /*
  * execve.
  *
- * In three steps. *Decide*: find the file, let the loader resolve scripts and check headers (loader_plan), work out
- * the credentials. Any error up to here leaves the caller as it was. *Build*: a fresh address space with the image in
- * it, next to the old one. An error here is fatal, as in Linux: the process dies of SIGSEGV; only want of a space is
- * still returned. *Commit*: once this thread is the only one of its group, the old space goes and the process becomes
- * the new program.
+ * In three steps. *Decide*: find the file, let the loader resolve scripts and check headers
+ * (loader_plan), work out the credentials. Any error up to here leaves the caller as it was.
+ * *Build*: a fresh address space with the image in it, next to the old one. An error here is fatal,
+ * as in Linux: the process dies of SIGSEGV; only want of a space is still returned. *Commit*: once
+ * this thread is the only one of its group, the old space goes and the process becomes the new
+ * program.
  *
- * Between build and commit the other threads are killed and waited for, in the state RUN_EXEC_WAIT_THREADS; what has
- * been built hangs on the task meanwhile. If the group exits first, it is thrown away. A thread that is not the leader
- * takes over the leader's place: the pid, the position among the parent's children.
+ * Between build and commit the other threads are killed and waited for, in the state
+ * RUN_EXEC_WAIT_THREADS; what has been built hangs on the task meanwhile. If the group exits first,
+ * it is thrown away. A thread that is not the leader takes over the leader's place: the pid, the
+ * position among the parent's children.
  *
- * Linux kills the other threads before it builds; nobody can tell the difference, but for the lesser use of memory.
+ * Linux kills the other threads before it builds; nobody can tell the difference, but for the
+ * lesser use of memory.
  */
 
 #include "kernel/task.h"
@@ -236,7 +239,8 @@ static bool others_gone(struct task *t) REQUIRES(lc_tasks)
 	return tg->task_count == 2 && tg->leader->exit_notified;
 }
 
-/* Become the leader: t gets the pid of the process, the old leader t's, with which it is released. */
+/* Become the leader: t gets the pid of the process, the old leader t's, with which it is released.
+ */
 static void take_over_leader(struct task *t) REQUIRES(lc_tasks)
 {
 	struct thread_group *tg = t->tg;

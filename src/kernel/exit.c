@@ -1,16 +1,18 @@
 /*
  * The end of a task: exit, group exit, orphans, and how a parent learns of it.
  *
- * EXIT_MAIN gives back what the task uses (timers, memory, files); EXIT_NOTIFY, in one step under lc_tasks, hands its
- * children to a new parent and makes it a zombie. A thread that is not the leader is reaped at once. The leader stays
- * until its group has no other threads; then the parent is told, by signal and through its wait queue, and unless it
- * ignores SIGCHLD (or there is no parent) a wait reaps the process.
+ * EXIT_MAIN gives back what the task uses (timers, memory, files); EXIT_NOTIFY, in one step under
+ * lc_tasks, hands its children to a new parent and makes it a zombie. A thread that is not the
+ * leader is reaped at once. The leader stays until its group has no other threads; then the parent
+ * is told, by signal and through its wait queue, and unless it ignores SIGCHLD (or there is no
+ * parent) a wait reaps the process.
  *
- * Robust lists and clear_child_tid concern memory that others see. When none do, because no other process shares the
- * address space, this one's threads are all going, and nothing in it is mapped shared, they are skipped: the memory is
- * about to vanish.
+ * Robust lists and clear_child_tid concern memory that others see. When none do, because no other
+ * process shares the address space, this one's threads are all going, and nothing in it is mapped
+ * shared, they are skipped: the memory is about to vanish.
  *
- * When the last thread of the first process has gone, all others are killed, and reaped without being waited for.
+ * When the last thread of the first process has gone, all others are killed, and reaped without
+ * being waited for.
  */
 
 #include "kernel/task.h"
@@ -177,14 +179,15 @@ static struct task *alive_thread(struct thread_group *tg) REQUIRES(lc_tasks)
 {
 	struct task *t;
 
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		if (!t->exiting)
 			return t;
 	}
 	return NULL;
 }
 
-/* Who becomes the parent of t's children: a sister thread, the nearest subreaper, the namespace's init, or null. */
+/* Who becomes the parent of t's children: a sister thread, the nearest subreaper, the namespace's
+ * init, or null. */
 static struct task *find_reaper(struct task *t) REQUIRES(lc_tasks)
 {
 	struct pid_ns *ns = task_pid_ns(t);
@@ -211,7 +214,7 @@ static void send_death_signals(struct thread_group *tg) REQUIRES(lc_tasks)
 {
 	struct task *t;
 
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		siginfo_t info;
 
 		if (!t->parent_death_signal)
@@ -233,7 +236,7 @@ static void reparent_children(struct task *t) REQUIRES(lc_tasks)
 
 	if (task_pid_ns(t)->reaper == t)
 		task_pid_ns(t)->reaper = alive_thread(t->tg);
-	list_for_each_safe (tg, next, &t->children, sibling) {
+	list_for_each_safe(tg, next, &t->children, sibling) {
 		list_del(&tg->sibling);
 		tg->parent = reaper;
 		if (reaper)

@@ -1,8 +1,9 @@
 /*
  * The root object, the first process, and the end.
  *
- * The first process is pid 1 of the root namespace. When it has exited, all other tasks are killed; when the last of
- * them is gone, and its fiber has ended, kernel_wait returns the first one's status.
+ * The first process is pid 1 of the root namespace. When it has exited, all other tasks are killed;
+ * when the last of them is gone, and its fiber has ended, kernel_wait returns the first one's
+ * status.
  */
 
 #include "kernel/task.h"

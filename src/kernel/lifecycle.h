@@ -1,17 +1,20 @@
 #pragma once
 
-/* How tasks and thread groups are made, become another program, and go: what only src/kernel needs. */
+/* How tasks and thread groups are made, become another program, and go: what only src/kernel needs.
+ */
 
 #include "kernel/task.h"
 
-/* Counts the tasks that use an mm: others hold references to the mm too (/proc), so its own count does not tell. */
+/* Counts the tasks that use an mm: others hold references to the mm too (/proc), so its own count
+ * does not tell. */
 struct mm_share {
 	struct refcount users;
 };
 [[nodiscard]] struct mm_share *mm_share_create(void);
 void mm_share_put(struct mm_share *share); /* null is fine */
 
-/* A task with its locks and lists set up and two references: its fiber's and that of being linked. */
+/* A task with its locks and lists set up and two references: its fiber's and that of being linked.
+ */
 [[nodiscard]] struct task *task_alloc(void);
 [[nodiscard]] struct thread_group *thread_group_alloc(void);
 void thread_group_get(struct thread_group *tg);
@@ -19,7 +22,8 @@ void thread_group_put(struct thread_group *tg); /* null is fine */
 /* Make t, all of whose parts are set, a thread of its group. */
 void task_link(struct task *t) REQUIRES(lc_tasks);
 /* Make the group a child of parent (or null) with its leader t. */
-void group_link(struct thread_group *tg, struct task *leader, struct task *parent) REQUIRES(lc_tasks);
+void group_link(struct thread_group *tg, struct task *leader, struct task *parent)
+	REQUIRES(lc_tasks);
 /* Make it run. */
 void task_start(struct task *t);
 /* The function of a task's fiber; arg is the task. */
@@ -30,13 +34,13 @@ static inline void run_state_set(struct task *t, enum run_state state)
 }
 
 /*
- * Use another task's platform thread: null if it has none. Until unpinned the thread is not destroyed; its owner
- * waits for that, so it must be soon.
+ * Use another task's platform thread: null if it has none. Until unpinned the thread is not
+ * destroyed; its owner waits for that, so it must be soon.
  */
 struct pf_thread *task_pin_thread(struct task *t);
 void task_unpin_thread(struct task *t);
-/* Replace t's mm and platform thread (exec; null: exit). The old ones are handed back, the thread unpinned. Own
- * fiber; parks. */
+/* Replace t's mm and platform thread (exec; null: exit). The old ones are handed back, the thread
+ * unpinned. Own fiber; parks. */
 struct old_space {
 	struct mm *mm;
 	struct pf_thread *thread;
@@ -48,7 +52,8 @@ void old_space_release(struct old_space *old);
 /* True if no task outside t's group uses t's mm. */
 bool task_mm_private(struct task *t);
 
-/* Exit and exec: what the old address space is owed (robust list, clear_child_tid, vfork parent). Own fiber. */
+/* Exit and exec: what the old address space is owed (robust list, clear_child_tid, vfork parent).
+ * Own fiber. */
 void task_leave_mm(struct task *t, bool exiting);
 /* Let the parent that waits in vfork go on. */
 void vfork_release(struct task *t);

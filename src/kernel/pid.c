@@ -1,8 +1,9 @@
 /*
- * Pids. A struct pid has a number in its namespace and in each ancestor of it, and is entered in the table of each.
- * Numbers are given out cyclically, as Linux does, so that one is not reused soon. Look-ups are made under lc_tasks,
- * which protects what a pid points to; the tables themselves have a lock of their own per namespace, so that a number
- * can be allocated without the task set.
+ * Pids. A struct pid has a number in its namespace and in each ancestor of it, and is entered in
+ * the table of each. Numbers are given out cyclically, as Linux does, so that one is not reused
+ * soon. Look-ups are made under lc_tasks, which protects what a pid points to; the tables
+ * themselves have a lock of their own per namespace, so that a number can be allocated without the
+ * task set.
  */
 
 #include "kernel/pid.h"
@@ -97,7 +98,8 @@ void pid_put(struct pid *p)
 	pid_ns_put(ns);
 }
 
-/* Make room in ns's table for number nr. Not under the lock: the new table is made before it is taken. */
+/* Make room in ns's table for number nr. Not under the lock: the new table is made before it is
+ * taken. */
 static int table_grow(struct pid_ns *ns, u32 nr)
 {
 	u32 size = TABLE_FIRST;

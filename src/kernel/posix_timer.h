@@ -18,7 +18,8 @@ struct posix_timer {
 	struct pid *thread; /* [I] owned: of SIGEV_THREAD_ID, else null */
 	struct sigqueue *queued; /* [I] owned: the entry for its signal */
 	struct timer timer; /* of other clocks */
-	s64 expires, interval; /* [H] ns on the host's monotonic clock, or of CPU time; expires 0: not armed */
+	s64 expires, interval; /* [H] ns on the host's monotonic clock, or of CPU time; expires 0:
+				  not armed */
 	s64 overrun; /* [H] expiries since the one that is signalled */
 	int last_overrun; /* [H] of the signal that was taken last */
 };
@@ -33,7 +34,8 @@ void posix_timer_fire(struct posix_timer *pt, int *ret_note) REQUIRES(lc_tasks, 
 
 void cpu_tick_init(struct thread_group *tg);
 /* new null: only read. */
-int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new, struct itimer_ns *ret_old);
+int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new,
+		   struct itimer_ns *ret_old);
 /* A CPU clock's id: of the caller, or of a thread of its process. -EINVAL. */
 int cpu_clock_decode(struct task *t, int clock, struct posix_timer *pt);
 /* What pt's clock shows, as last seen. */

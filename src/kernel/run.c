@@ -1,18 +1,22 @@
 /*
- * The run loop of a task: a state machine, so that a task at rest is its state and nothing on a stack (DESIGN §4).
+ * The run loop of a task: a state machine, so that a task at rest is its state and nothing on a
+ *stack (DESIGN §4).
  *
- * Each turn first waits while the task is stopped, then advances run_state by one. The normal way is
+ * Each turn first waits while the task is stopped, then advances run_state by one. The normal way
+ *is
  *
  *	APP -> SYSCALL_INVOKE -> SYSCALL_EXIT -> APP
  *
- * and by INTERRUPT back to APP whenever the work flags say that there is something to do before guest code runs on. A
- * handler of a call may itself set the next state (vfork, exec, exit); its value is then not looked at.
+ * and by INTERRUPT back to APP whenever the work flags say that there is something to do before
+ *guest code runs on. A handler of a call may itself set the next state (vfork, exec, exit); its
+ *value is then not looked at.
  *
- * A call that was interrupted returns a restart code. INTERRUPT first takes signals. If one has a handler, the code
- * decides between EINTR and making the call again after the handler: the instruction pointer goes back over the
- * two-byte syscall instruction, as in Linux. If none has, the call is made again at once, in SYSCALL_REINVOKE, without
- * going through guest code. ERESTARTNEVER, for calls that Linux never restarts, gives EINTR if a signal was taken or
- * the task was stopped by one, else the interruption was none of the guest's business and the call is made again.
+ * A call that was interrupted returns a restart code. INTERRUPT first takes signals. If one has a
+ *handler, the code decides between EINTR and making the call again after the handler: the
+ *instruction pointer goes back over the two-byte syscall instruction, as in Linux. If none has, the
+ *call is made again at once, in SYSCALL_REINVOKE, without going through guest code. ERESTARTNEVER,
+ *for calls that Linux never restarts, gives EINTR if a signal was taken or the task was stopped by
+ *one, else the interruption was none of the guest's business and the call is made again.
  */
 
 #include "kernel/task.h"
@@ -129,7 +133,8 @@ static void run_syscall_exit(struct task *t)
 	run_state_set(t, unlikely(is_restart(ret)) ? RUN_INTERRUPT : RUN_APP);
 }
 
-/* A handler is about to run: the interrupted call fails or is to be made again when the handler returns. */
+/* A handler is about to run: the interrupted call fails or is to be made again when the handler
+ * returns. */
 static void restart_for_handler(struct task *t, const struct sigaction_k *action)
 {
 	long ret = (long)t->regs.rax;
@@ -165,7 +170,8 @@ static enum run_state restart_without_handler(struct task *t)
 
 /* ---- on the way back ---- */
 
-/* A new task's id is written in its own memory, so by itself. As in Linux a bad address is nobody's concern. */
+/* A new task's id is written in its own memory, so by itself. As in Linux a bad address is nobody's
+ * concern. */
 static void write_child_tid(struct task *t)
 {
 	u32 tid = task_tid(t);
@@ -204,7 +210,8 @@ static void run_interrupt(struct task *t)
 	next = restart_without_handler(t);
 	restore_mask(t);
 	if (next == RUN_SYSCALL_REINVOKE && signal_pending(t)) {
-		/* The temporary mask held a signal back: its handler runs first, and returns to the call. */
+		/* The temporary mask held a signal back: its handler runs first, and returns to the
+		 * call. */
 		t->regs.rax = t->regs.orig_rax;
 		t->regs.rip -= SYSCALL_INSN_SIZE;
 		t->regs.orig_rax = NO_SYSCALL;

@@ -1,8 +1,8 @@
 /*
  * Process groups and sessions, setpgid(2) and setsid(2), and orphaned groups.
  *
- * A process holds its group, a group its session; the pid of each points back to it while it lives. All of it is
- * protected by lc_tasks.
+ * A process holds its group, a group its session; the pid of each points back to it while it lives.
+ * All of it is protected by lc_tasks.
  */
 
 #include "kernel/pid.h"
@@ -70,7 +70,8 @@ void pgrp_put(struct process_group *g)
 	slab_free(&slab_process_group, g);
 }
 
-/* The last member has left g: its number is free, and its session's too if that has no other group. */
+/* The last member has left g: its number is free, and its session's too if that has no other group.
+ */
 static void pgrp_end(struct process_group *g) REQUIRES(lc_tasks)
 {
 	struct session *s = g->session;
@@ -101,7 +102,8 @@ void pgrp_join(struct thread_group *tg, struct process_group *g)
 	pgrp_put(old);
 }
 
-/* A process that keeps its group from being orphaned: its parent is in another group of the same session. */
+/* A process that keeps its group from being orphaned: its parent is in another group of the same
+ * session. */
 static bool is_anchor(const struct thread_group *tg, const struct task *parent)
 {
 	const struct process_group *above = parent ? parent->tg->pgrp : NULL;
@@ -113,7 +115,7 @@ bool pgrp_is_orphaned(struct process_group *g, const struct thread_group *ignore
 {
 	struct thread_group *tg;
 
-	list_for_each (tg, &g->members, pgrp_link) {
+	list_for_each(tg, &g->members, pgrp_link) {
 		if (tg == ignored || tg->live_count == 0)
 			continue;
 		if (is_anchor(tg, tg->parent))
@@ -126,7 +128,7 @@ static bool pgrp_has_stopped(struct process_group *g) REQUIRES(lc_tasks)
 {
 	struct thread_group *tg;
 
-	list_for_each (tg, &g->members, pgrp_link) {
+	list_for_each(tg, &g->members, pgrp_link) {
 		if (__atomic_load_n(&tg->group_stop, __ATOMIC_RELAXED))
 			return true;
 	}

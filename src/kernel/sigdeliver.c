@@ -1,6 +1,6 @@
 /*
- * Taking signals: masks, dequeuing, default actions, handlers, and the calls that look at all this. Everything here
- * but the queries runs on the task's own fiber.
+ * Taking signals: masks, dequeuing, default actions, handlers, and the calls that look at all this.
+ * Everything here but the queries runs on the task's own fiber.
  */
 
 #include "kernel/signal.h"
@@ -12,8 +12,8 @@
 #include "mm/mm.h"
 
 #define SA_RESTORER_K 0x04000000UL
-#define SA_KNOWN                                                                             \
-	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |   \
+#define SA_KNOWN \
+	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | \
 	 SA_RESETHAND | 0x800UL | SA_RESTORER_K) /* 0x800: SA_EXPOSE_TAGBITS */
 
 /* ---- masks ---- */
@@ -55,7 +55,8 @@ static void set_blocked(struct task *t, sigset64 mask) REQUIRES(lc_sighand)
 	signal_recalc(t);
 }
 
-/* The slow way, when t may be the one that was to take signals of the process which it now blocks. */
+/* The slow way, when t may be the one that was to take signals of the process which it now blocks.
+ */
 static void set_blocked_and_retarget(struct task *t, sigset64 mask)
 {
 	struct sighand *h = t->sighand;
@@ -108,7 +109,7 @@ static void take_signal(struct sigpending *p, int sig, siginfo_t *ret) REQUIRES(
 	struct sigqueue *q, *first = NULL;
 	bool more = false;
 
-	list_for_each (q, &p->queue, link) {
+	list_for_each(q, &p->queue, link) {
 		if (q->info.si_signo != sig)
 			continue;
 		if (first) {
@@ -132,8 +133,7 @@ static void take_signal(struct sigpending *p, int sig, siginfo_t *ret) REQUIRES(
 	sigqueue_remove(first);
 }
 
-static int dequeue_from(struct sigpending *p, sigset64 blocked, siginfo_t *ret)
-	REQUIRES(lc_sighand)
+static int dequeue_from(struct sigpending *p, sigset64 blocked, siginfo_t *ret) REQUIRES(lc_sighand)
 {
 	int sig = next_signal(p, blocked);
 
@@ -142,14 +142,15 @@ static int dequeue_from(struct sigpending *p, sigset64 blocked, siginfo_t *ret)
 	return sig;
 }
 
-/* A fault of this thread comes before all else, so that its handler's frame holds the faulting registers. */
+/* A fault of this thread comes before all else, so that its handler's frame holds the faulting
+ * registers. */
 static int dequeue_fault(struct task *t, siginfo_t *ret) REQUIRES(lc_sighand)
 {
 	struct sigqueue *q;
 
 	if (!(t->pending.set & ~t->blocked & SIG_SYNCHRONOUS))
 		return 0;
-	list_for_each (q, &t->pending.queue, link) {
+	list_for_each(q, &t->pending.queue, link) {
 		int sig = q->info.si_signo;
 
 		if (q->info.si_code > SI_USER && (SIGMASK(sig) & SIG_SYNCHRONOUS & ~t->blocked)) {
@@ -198,7 +199,8 @@ int signal_timedwait(struct task *t, sigset64 set, s64 deadline, siginfo_t *ret_
 		signal_recalc(t);
 		goto out;
 	}
-	/* While it waits the task is woken by those it awaits; if one is fatal it must not be so now. */
+	/* While it waits the task is woken by those it awaits; if one is fatal it must not be so
+	 * now. */
 	t->real_blocked = t->blocked;
 	set_blocked(t, t->blocked & ~set);
 	spin_unlock(&h->lock, &lc_sighand);
@@ -218,8 +220,8 @@ out:
 
 /* ---- on the way back to guest code ---- */
 
-/* One look under the lock. Returns a signal to act upon, 0 for none; *ret_stop: a stop is to be joined (sig 0) or
- * begun; *ret_exit: the group exits. */
+/* One look under the lock. Returns a signal to act upon, 0 for none; *ret_stop: a stop is to be
+ * joined (sig 0) or begun; *ret_exit: the group exits. */
 static int signal_look(struct task *t, struct ksignal *k, bool *ret_stop, bool *ret_exit)
 {
 	struct sighand *h = t->sighand;
@@ -322,7 +324,8 @@ void signal_deliver(struct task *t, struct ksignal *k)
 
 /* ---- sigaction ---- */
 
-int signal_action(struct task *t, int sig, const struct sigaction_k *new, struct sigaction_k *ret_old)
+int signal_action(struct task *t, int sig, const struct sigaction_k *new,
+		  struct sigaction_k *ret_old)
 {
 	struct sighand *h = t->sighand;
 	struct sigaction_k *action;
@@ -342,7 +345,7 @@ int signal_action(struct task *t, int sig, const struct sigaction_k *new, struct
 		if (new->handler == SIG_IGN_K ||
 		    (new->handler == SIG_DFL_K && (SIGMASK(sig) & SIG_IGNORED_BY_DEFAULT))) {
 			sigpending_flush(&t->tg->pending, SIGMASK(sig));
-			list_for_each (other, &t->tg->tasks, tg_link)
+			list_for_each(other, &t->tg->tasks, tg_link)
 				sigpending_flush(&other->pending, SIGMASK(sig));
 		}
 	}

@@ -1,10 +1,11 @@
 /*
  * Signal frames of x86-64: what a handler finds on its stack, and the way back by rt_sigreturn(2).
  *
- * From high to low addresses: the FP state (XSAVE area in standard format, 64-byte aligned, with Linux's extension in
- * the bytes that FXSAVE leaves to software and a magic word after it), then struct frame, whose address is 8 modulo 16,
- * as after a call. Everything is written in one copy. On return all of it is the guest's word: flags and selectors are
- * masked here, and again by the platform; FP state that the hardware would refuse is a bad frame.
+ * From high to low addresses: the FP state (XSAVE area in standard format, 64-byte aligned, with
+ * Linux's extension in the bytes that FXSAVE leaves to software and a magic word after it), then
+ * struct frame, whose address is 8 modulo 16, as after a call. Everything is written in one copy.
+ * On return all of it is the guest's word: flags and selectors are masked here, and again by the
+ * platform; FP state that the hardware would refuse is a bad frame.
  *
  * Layout: arch/x86/include/uapi/asm/{ucontext,sigcontext}.h of Linux.
  */
@@ -164,12 +165,29 @@ static void frame_fill_regs(const struct task *t, struct sigcontext_frame *sc)
 	const struct guest_regs *r = &t->regs;
 
 	*sc = (struct sigcontext_frame){
-		.r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11,
-		.r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
-		.rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx,
-		.rdx = r->rdx, .rax = r->rax, .rcx = r->rcx, .rsp = r->rsp,
-		.rip = r->rip, .eflags = r->eflags, .cs = (u16)r->cs, .ss = (u16)r->ss,
-		.err = t->fault_error, .trapno = t->fault_trapno, .cr2 = t->fault_cr2,
+		.r8 = r->r8,
+		.r9 = r->r9,
+		.r10 = r->r10,
+		.r11 = r->r11,
+		.r12 = r->r12,
+		.r13 = r->r13,
+		.r14 = r->r14,
+		.r15 = r->r15,
+		.rdi = r->rdi,
+		.rsi = r->rsi,
+		.rbp = r->rbp,
+		.rbx = r->rbx,
+		.rdx = r->rdx,
+		.rax = r->rax,
+		.rcx = r->rcx,
+		.rsp = r->rsp,
+		.rip = r->rip,
+		.eflags = r->eflags,
+		.cs = (u16)r->cs,
+		.ss = (u16)r->ss,
+		.err = t->fault_error,
+		.trapno = t->fault_trapno,
+		.cr2 = t->fault_cr2,
 	};
 }
 
@@ -275,8 +293,9 @@ int sigframe_build(struct task *t, const struct ksignal *k, sigset64 saved_mask)
 /* ---- returning ---- */
 
 /*
- * Make buf, of which got bytes are the guest's, an XSAVE area that restores what the guest's frame says: all of it, or
- * if the extension does not check out, x87 and SSE only. False for what the hardware would fault on.
+ * Make buf, of which got bytes are the guest's, an XSAVE area that restores what the guest's frame
+ * says: all of it, or if the extension does not check out, x87 and SSE only. False for what the
+ * hardware would fault on.
  */
 static bool fp_decode(char *buf, size_t got, u32 size)
 {
@@ -357,8 +376,7 @@ long signal_return(struct task *t)
 	struct frame f;
 	siginfo_t info;
 
-	if (!uaddr_ok(UADDR(frame), sizeof(f)) ||
-	    copy_in(&t->subject, &f, UADDR(frame), sizeof(f)))
+	if (!uaddr_ok(UADDR(frame), sizeof(f)) || copy_in(&t->subject, &f, UADDR(frame), sizeof(f)))
 		goto bad;
 	signal_set_blocked(t, f.uc.sigmask);
 	if (fp_restore(t, f.uc.mcontext.fpstate))

@@ -1,20 +1,22 @@
 /*
  * Sending signals.
  *
- * A signal waits in a queue of the thread or of the process until a thread that does not block it takes it on its way
- * back to guest code (sigdeliver.c). All senders hold lc_tasks, so that the threads of a group and the parent can be
- * looked at, and then the lock of the receiver's sighand, which protects masks, queues and stops of all tasks that
- * share the handlers. Telling the parent of a stop or continue needs the parent's lock, so it is done after the
- * receiver's has been dropped, still under lc_tasks.
+ * A signal waits in a queue of the thread or of the process until a thread that does not block it
+ * takes it on its way back to guest code (sigdeliver.c). All senders hold lc_tasks, so that the
+ * threads of a group and the parent can be looked at, and then the lock of the receiver's sighand,
+ * which protects masks, queues and stops of all tasks that share the handlers. Telling the parent
+ * of a stop or continue needs the parent's lock, so it is done after the receiver's has been
+ * dropped, still under lc_tasks.
  *
- * A task is made to look by TASK_WORK_SIGNAL in its work flags, by the interrupt flag of its fiber (which ends
- * interruptible sleeps) and by pf_interrupt of its platform thread (which ends guest code). All three are set and
- * cleared under the sighand's lock. SIGKILL also sets the fiber's kill flag and ends internal stops.
+ * A task is made to look by TASK_WORK_SIGNAL in its work flags, by the interrupt flag of its fiber
+ * (which ends interruptible sleeps) and by pf_interrupt of its platform thread (which ends guest
+ * code). All three are set and cleared under the sighand's lock. SIGKILL also sets the fiber's kill
+ * flag and ends internal stops.
  *
- * As Linux: signals below 32 do not queue; real-time ones do, within RLIMIT_SIGPENDING of the receiver's user; an
- * ignored signal is dropped when sent unless it is blocked; a signal that kills, and dumps no core, starts the group's
- * exit at once. Unlike Linux, the first process is not immune to signals that it has no handler for: in a sandbox it
- * is an ordinary program.
+ * As Linux: signals below 32 do not queue; real-time ones do, within RLIMIT_SIGPENDING of the
+ * receiver's user; an ignored signal is dropped when sent unless it is blocked; a signal that
+ * kills, and dumps no core, starts the group's exit at once. Unlike Linux, the first process is not
+ * immune to signals that it has no handler for: in a sandbox it is an ordinary program.
  */
 
 #include "kernel/signal.h"
@@ -106,7 +108,7 @@ void sigpending_flush(struct sigpending *p, sigset64 mask)
 	if (!(p->set & mask))
 		return;
 	p->set &= ~mask;
-	list_for_each_safe (q, next, &p->queue, link) {
+	list_for_each_safe(q, next, &p->queue, link) {
 		if (mask & SIGMASK(q->info.si_signo))
 			sigqueue_remove(q);
 	}
@@ -183,7 +185,7 @@ void signal_zap_others(struct thread_group *tg, const struct task *except)
 	struct task *t;
 
 	tg->group_stop_left = 0;
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		t->group_stop_pending = t->group_stop_counted = false;
 		if (t == except || t->exit_notified)
 			continue;
@@ -208,7 +210,8 @@ static bool is_fatal(const struct sighand *h, int sig)
 	       !(SIGMASK(sig) & (SIG_IGNORED_BY_DEFAULT | SIG_STOPS));
 }
 
-/* What a signal does by being sent at all: stops and continues cancel each other. False: drop it. */
+/* What a signal does by being sent at all: stops and continues cancel each other. False: drop it.
+ */
 static bool signal_prepare(struct task *t, int sig, int *ret_note) REQUIRES(lc_tasks, lc_sighand)
 {
 	struct thread_group *tg = t->tg;
@@ -218,15 +221,16 @@ static bool signal_prepare(struct task *t, int sig, int *ret_note) REQUIRES(lc_t
 		return false;
 	if (SIGMASK(sig) & SIG_STOPS) {
 		sigpending_flush(&tg->pending, SIGMASK(SIGCONT));
-		list_for_each (other, &tg->tasks, tg_link)
+		list_for_each(other, &tg->tasks, tg_link)
 			sigpending_flush(&other->pending, SIGMASK(SIGCONT));
 	} else if (sig == SIGCONT) {
 		sigpending_flush(&tg->pending, SIG_STOPS);
-		list_for_each (other, &tg->tasks, tg_link)
+		list_for_each(other, &tg->tasks, tg_link)
 			sigpending_flush(&other->pending, SIG_STOPS);
 		*ret_note = stop_continue(tg);
 	}
-	/* A blocked signal is kept even if ignored: the handler may change before it is unblocked. */
+	/* A blocked signal is kept even if ignored: the handler may change before it is unblocked.
+	 */
 	if ((t->blocked | t->real_blocked) & SIGMASK(sig))
 		return true;
 	return !is_ignored(t->sighand, sig);
@@ -242,7 +246,8 @@ static bool wants(const struct task *t, int sig)
 }
 
 /* The thread to wake for a signal that was queued for t, or its process: null if none need be. */
-static struct task *signal_choose(struct task *t, int sig, bool group) REQUIRES(lc_tasks, lc_sighand)
+static struct task *signal_choose(struct task *t, int sig, bool group)
+	REQUIRES(lc_tasks, lc_sighand)
 {
 	struct task *other;
 
@@ -250,7 +255,7 @@ static struct task *signal_choose(struct task *t, int sig, bool group) REQUIRES(
 		return t;
 	if (!group)
 		return NULL;
-	list_for_each (other, &t->tg->tasks, tg_link) {
+	list_for_each(other, &t->tg->tasks, tg_link) {
 		if (wants(other, sig))
 			return other;
 	}
@@ -275,7 +280,8 @@ static void signal_complete(struct task *t, int sig, bool group) REQUIRES(lc_tas
 	signal_wake(taker, sig == SIGKILL);
 }
 
-/* Put an entry for info on the queue, if one can be had and is needed. -EAGAIN if it must be and cannot. */
+/* Put an entry for info on the queue, if one can be had and is needed. -EAGAIN if it must be and
+ * cannot. */
 static int signal_enqueue(struct task *t, struct sigpending *pending, const siginfo_t *info,
 			  struct sigqueue *pre) REQUIRES(lc_sighand)
 {
@@ -294,7 +300,8 @@ static int signal_enqueue(struct task *t, struct sigpending *pending, const sigi
 	return 0;
 }
 
-int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre, int *ret_note)
+int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre,
+		 int *ret_note)
 {
 	struct sigpending *pending = group ? &t->tg->pending : &t->pending;
 	int sig = info->si_signo;
@@ -312,7 +319,7 @@ int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqu
 	if (group) {
 		struct task *other;
 
-		list_for_each (other, &t->tg->tasks, tg_link)
+		list_for_each(other, &t->tg->tasks, tg_link)
 			waitq_wake(&other->signal_waitq, ~0u);
 	} else {
 		waitq_wake(&t->signal_waitq, ~0u);
@@ -364,7 +371,7 @@ int signal_send_pgrp(struct process_group *pg, const siginfo_t *info)
 	struct thread_group *tg, *next;
 	int ret = -ESRCH;
 
-	list_for_each_safe (tg, next, &pg->members, pgrp_link) {
+	list_for_each_safe(tg, next, &pg->members, pgrp_link) {
 		int err = tg->leader ? signal_post(tg->leader, info, true, NULL) : -ESRCH;
 
 		if (ret != 0)
@@ -386,7 +393,7 @@ void signal_retarget(struct task *t, sigset64 which)
 	sigset64 left = t->tg->pending.set & which;
 	struct task *other;
 
-	list_for_each (other, &t->tg->tasks, tg_link) {
+	list_for_each(other, &t->tg->tasks, tg_link) {
 		if (!left)
 			return;
 		if (other == t || other->exiting || !(left & ~other->blocked))
@@ -504,7 +511,7 @@ long signal_kill_pgrp(struct task *sender, u32 pgid, const siginfo_t *info)
 	tasks_lock();
 	g = pgid ? pgrp_find(task_pid_ns(sender), pgid) : sender->tg->pgrp;
 	if (g) {
-		list_for_each_safe (tg, next, &g->members, pgrp_link) {
+		list_for_each_safe(tg, next, &g->members, pgrp_link) {
 			int err = kill_one(sender, tg, info);
 
 			done = done || !err;

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Signals and stops: what only src/kernel needs. Locks: lc_tasks before a sighand's before a task's. */
+/* Signals and stops: what only src/kernel needs. Locks: lc_tasks before a sighand's before a
+ * task's. */
 
 #include "kernel/task.h"
 
@@ -10,14 +11,14 @@
 
 #define SIG_ONLY_KERNEL (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
 #define SIG_STOPS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
-#define SIG_IGNORED_BY_DEFAULT                                                               \
+#define SIG_IGNORED_BY_DEFAULT \
 	(SIGMASK(SIGCONT) | SIGMASK(SIGCHLD) | SIGMASK(SIGWINCH) | SIGMASK(SIGURG))
-#define SIG_DUMPS_CORE                                                                       \
-	(SIGMASK(SIGQUIT) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGABRT) |          \
-	 SIGMASK(SIGFPE) | SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGSYS) |            \
+#define SIG_DUMPS_CORE \
+	(SIGMASK(SIGQUIT) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGABRT) | \
+	 SIGMASK(SIGFPE) | SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGSYS) | \
 	 SIGMASK(SIGXCPU) | SIGMASK(SIGXFSZ))
-#define SIG_SYNCHRONOUS                                                                      \
-	(SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) |           \
+#define SIG_SYNCHRONOUS \
+	(SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | \
 	 SIGMASK(SIGFPE) | SIGMASK(SIGSYS))
 
 /* ---- handlers and queues ---- */
@@ -39,15 +40,19 @@ void sigqueue_abandon(struct sigqueue *q) REQUIRES(lc_sighand);
 
 /* ---- sending ---- */
 
-/* Send with the task set held: to the process (group) or t alone. pre: queue entry to use, or null. */
-int signal_post(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre) REQUIRES(lc_tasks);
-/* The part that needs t's sighand; *ret_note gets CLD_CONTINUED or CLD_STOPPED if the parent must then be told. */
-int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre, int *ret_note)
-	REQUIRES(lc_tasks, lc_sighand);
+/* Send with the task set held: to the process (group) or t alone. pre: queue entry to use, or null.
+ */
+int signal_post(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre)
+	REQUIRES(lc_tasks);
+/* The part that needs t's sighand; *ret_note gets CLD_CONTINUED or CLD_STOPPED if the parent must
+ * then be told. */
+int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre,
+		 int *ret_note) REQUIRES(lc_tasks, lc_sighand);
 /* Make t look for signals; kill: end its sleep and stops whatever they are. */
 void signal_wake(struct task *t, bool kill) REQUIRES(lc_sighand);
 /* Give every thread of the group but except SIGKILL. */
-void signal_zap_others(struct thread_group *tg, const struct task *except) REQUIRES(lc_tasks, lc_sighand);
+void signal_zap_others(struct thread_group *tg, const struct task *except)
+	REQUIRES(lc_tasks, lc_sighand);
 /* Set t's flags and its fiber's by whether something waits. */
 void signal_recalc(struct task *t) REQUIRES(lc_sighand);
 /* SIGKILL waits for t. */
@@ -64,8 +69,8 @@ struct ksignal {
 	siginfo_t info;
 	struct sigaction_k action;
 };
-/* Take the next signal that has a handler into *ret: 1. 0: nothing is left. -1: the run state has changed, or a stop
- * has begun. */
+/* Take the next signal that has a handler into *ret: 1. 0: nothing is left. -1: the run state has
+ * changed, or a stop has begun. */
 int signal_get(struct task *t, struct ksignal *ret);
 /* Build the handler's frame and set the registers, or send SIGSEGV. */
 void signal_deliver(struct task *t, struct ksignal *k);
@@ -77,8 +82,8 @@ void altstack_reset(struct task *t);
 
 /* ---- stops ---- */
 
-/* Begin, or take part in, a group stop; sig: the stop signal that was dequeued, 0: one is under way. True if t has to
- * stop now. Own fiber. */
+/* Begin, or take part in, a group stop; sig: the stop signal that was dequeued, 0: one is under
+ * way. True if t has to stop now. Own fiber. */
 bool stop_join(struct task *t, int sig);
 /* t will not stop any more (exits): true if with that all others have. */
 bool stop_leave(struct task *t) REQUIRES(lc_sighand);

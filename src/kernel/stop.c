@@ -1,12 +1,14 @@
 /*
  * Stops: when a task rests between two states of its run loop.
  *
- * Internal stops are kept in the task: a group stop (a job-control signal), the wait for a vfork child, the wait for
- * the other threads in exec. SIGKILL ends each of them. External stops (pause, checkpoint) are counted.
+ * Internal stops are kept in the task: a group stop (a job-control signal), the wait for a vfork
+ * child, the wait for the other threads in exec. SIGKILL ends each of them. External stops (pause,
+ * checkpoint) are counted.
  *
- * A group stop begins when a thread takes a stop signal: it marks all threads (group_stop_pending) and counts them;
- * each one stops on its way back to guest code and counts down; the last tells the parent. SIGCONT, when it is sent
- * and whatever becomes of it, ends the stop, or cancels one that is not complete.
+ * A group stop begins when a thread takes a stop signal: it marks all threads (group_stop_pending)
+ * and counts them; each one stops on its way back to guest code and counts down; the last tells the
+ * parent. SIGCONT, when it is sent and whatever becomes of it, ends the stop, or cancels one that
+ * is not complete.
  */
 
 #include "kernel/signal.h"
@@ -76,7 +78,8 @@ static bool stop_mark(struct task *t) REQUIRES(lc_sighand)
 	return true;
 }
 
-/* t, having taken sig, begins a group stop. False if it has been overtaken by SIGCONT or an exit. */
+/* t, having taken sig, begins a group stop. False if it has been overtaken by SIGCONT or an exit.
+ */
 static bool stop_initiate(struct task *t, int sig) REQUIRES(lc_tasks, lc_sighand)
 {
 	struct thread_group *tg = t->tg;
@@ -89,7 +92,7 @@ static bool stop_initiate(struct task *t, int sig) REQUIRES(lc_tasks, lc_sighand
 	tg->group_stop_left = 0;
 	if (stop_mark(t))
 		tg->group_stop_left++;
-	list_for_each (other, &tg->tasks, tg_link) {
+	list_for_each(other, &tg->tasks, tg_link) {
 		if (other == t || atomic_load(&other->stop) == STOP_GROUP || !stop_mark(other))
 			continue;
 		tg->group_stop_left++;
@@ -145,7 +148,7 @@ int stop_continue(struct thread_group *tg)
 	int note = 0;
 	struct task *t;
 
-	list_for_each (t, &tg->tasks, tg_link) {
+	list_for_each(t, &tg->tasks, tg_link) {
 		t->group_stop_pending = t->group_stop_counted = t->stop_dequeued = false;
 		stop_end(t, STOP_GROUP);
 	}

@@ -1,9 +1,11 @@
 /*
- * Task and thread-group objects: allocation, references, look-ups, and the parts of a task that others may use.
+ * Task and thread-group objects: allocation, references, look-ups, and the parts of a task that
+ * others may use.
  *
- * A task is held by its fiber until that ends, and by its place in the tables until it is reaped; whoever looks one up
- * and drops lc_tasks takes a reference. The last reference frees the struct and what it owns that can be freed without
- * parking; the address space, files and such are released by the task itself in exit.
+ * A task is held by its fiber until that ends, and by its place in the tables until it is reaped;
+ * whoever looks one up and drops lc_tasks takes a reference. The last reference frees the struct
+ * and what it owns that can be freed without parking; the address space, files and such are
+ * released by the task itself in exit.
  */
 
 #include "kernel/task.h"
@@ -23,7 +25,8 @@
 
 SLAB_CLASS(task, struct task, TRANSIENT(struct task, subject.fiber),
 	   TRANSIENT(struct task, subject.thread));
-SLAB_CLASS(thread_group, struct thread_group, TRANSIENT(struct thread_group, itimer_real.timer.slot),
+SLAB_CLASS(thread_group, struct thread_group,
+	   TRANSIENT(struct thread_group, itimer_real.timer.slot),
 	   TRANSIENT(struct thread_group, cpu_tick.slot));
 SLAB_CLASS(mm_share, struct mm_share);
 
@@ -342,7 +345,8 @@ bool task_may_access(struct task *caller, struct task *target, bool attach)
 	if (attach)
 		ok = own->uid == c->uid && own->uid == c->euid && own->uid == c->suid &&
 		     own->gid == c->gid && own->gid == c->egid && own->gid == c->sgid;
-	/* Besides the ids, the target must be dumpable and have no capability that the caller lacks. */
+	/* Besides the ids, the target must be dumpable and have no capability that the caller
+	 * lacks. */
 	ok = ok && target->tg->dumpable && !(c->cap_permitted & ~own->cap_permitted);
 	ok = ok || cred_has_cap(own, c->user_ns, CAP_SYS_PTRACE);
 	cred_put(c);

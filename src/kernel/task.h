@@ -1,13 +1,13 @@
 #pragma once
 
 /*
- * Tasks (guest threads), thread groups, process groups and sessions: the structs and what other parts may do to them.
- * One concern a file: run.c (the run loop), clone.c, exec.c, exit.c, wait.c, signal.c, sigframe.c, stop.c, pid.c,
- * session.c, timer.c, ...
+ * Tasks (guest threads), thread groups, process groups and sessions: the structs and what other
+ * parts may do to them. One concern a file: run.c (the run loop), clone.c, exec.c, exit.c, wait.c,
+ * signal.c, sigframe.c, stop.c, pid.c, session.c, timer.c, ...
  *
- * Protection: [F] owned by the task's fiber, others must not look; [F/t] changed by its fiber under lc_task, read by
- * its fiber without lock or by others under lc_task; [I] immutable; [a] atomic; [S] lc_tasks; [H] the sighand's lock;
- * [T] lc_task.
+ * Protection: [F] owned by the task's fiber, others must not look; [F/t] changed by its fiber under
+ * lc_task, read by its fiber without lock or by others under lc_task; [I] immutable; [a] atomic;
+ * [S] lc_tasks; [H] the sighand's lock; [T] lc_task.
  */
 
 #include <errno.h>
@@ -44,10 +44,13 @@ typedef u64 sigset64; /* bit n-1: signal n */
 #define ERESTARTSYS 512 /* restart if SA_RESTART or no handler */
 #define ERESTARTNOINTR 513 /* restart always */
 #define ERESTARTNOHAND 514 /* restart only if no handler runs */
-#define ERESTART_RESTARTBLOCK 516 /* as NOHAND, but through restart_syscall with the task's restart block */
-#define ERESTARTNEVER 517 /* EINTR if a handler runs or not; reinvoked only after a stop without a signal */
+#define ERESTART_RESTARTBLOCK \
+	516 /* as NOHAND, but through restart_syscall with the task's restart block */
+#define ERESTARTNEVER \
+	517 /* EINTR if a handler runs or not; reinvoked only after a stop without a signal */
 
-/* Where a task is in its run loop (DESIGN §4). Between two states it may be stopped, and then no stack matters. */
+/* Where a task is in its run loop (DESIGN §4). Between two states it may be stopped, and then no
+ * stack matters. */
 enum run_state {
 	RUN_APP, /* run guest code */
 	RUN_AFTER_SECCOMP_TRACE,
@@ -96,7 +99,8 @@ struct sigaction_k {
 	sigset64 mask;
 };
 
-/* Signal handlers; shared by CLONE_SIGHAND. Its lock also protects the signal state of all its tasks and groups. */
+/* Signal handlers; shared by CLONE_SIGHAND. Its lock also protects the signal state of all its
+ * tasks and groups. */
 struct sighand {
 	struct refcount refs;
 	struct spin lock; /* class lc_sighand */
@@ -131,7 +135,8 @@ struct task {
 	int syscall_nr; /* [F] or -1 */
 	struct restart_state restart; /* [F] */
 	bool syscall_restarting; /* [F] inside a reinvoked call */
-	bool signal_seen; /* [F] a signal or stop was acted upon since the call was invoked: see ERESTARTNEVER */
+	bool signal_seen; /* [F] a signal or stop was acted upon since the call was invoked: see
+			     ERESTARTNEVER */
 	u64 fault_trapno, fault_error, fault_cr2; /* [F] of the last fault, for signal frames */
 	struct exec_build *exec; /* [F] half-built image while waiting for threads */
 	_Atomic u32 work; /* [a] TASK_WORK_*: something to do on the way back to guest code */
@@ -139,7 +144,8 @@ struct task {
 	/* Stops. [H]: internal; the counter of external ones is atomic. */
 	_Atomic u32 stop; /* [H to change] enum stop_kind */
 	_Atomic u32 external_stops; /* [a] pause, checkpoint */
-	struct task *vfork_parent; /* [S] to be released when this task execs or exits; a reference */
+	struct task
+		*vfork_parent; /* [S] to be released when this task execs or exits; a reference */
 	bool vfork_waiting; /* [S] this task waits for its vfork child */
 
 	/* Identity and family. */
@@ -172,7 +178,8 @@ struct task {
 	bool group_stop_pending; /* [H] has to take part in a group stop */
 	bool group_stop_counted; /* [H] this task is counted in the group stop */
 	bool stop_dequeued; /* [H] a stop signal was dequeued, and no SIGCONT since */
-	struct waitq signal_waitq; /* woken with the set of signals' low bits when one arrives: signalfd */
+	struct waitq signal_waitq; /* woken with the set of signals' low bits when one arrives:
+				      signalfd */
 
 	/* Exit. */
 	bool exiting; /* [H] */
@@ -190,7 +197,8 @@ struct task {
 	u64 timer_slack; /* [T] */
 	s64 start_time; /* [I] ns of CLOCK_BOOTTIME */
 	u64 min_flt, maj_flt, nvcsw, nivcsw; /* [F] approximate */
-	_Atomic u64 user_ns_seen, sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
+	_Atomic u64 user_ns_seen,
+		sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
 	u64 user_ns_base; /* [F] user time on platform threads before the present one (exec) */
 	u32 personality; /* [F] */
 };
@@ -208,7 +216,8 @@ struct thread_group {
 	struct list tasks; /* [S] */
 	u32 task_count; /* [S] */
 	u32 live_count; /* [S] tasks that have not begun exit main */
-	u32 mm_users; /* [S] tasks of the group that count in an mm_share; never more than count there */
+	u32 mm_users; /* [S] tasks of the group that count in an mm_share; never more than count
+			 there */
 	struct task *leader; /* [S] */
 	struct list sibling; /* [S] in parent->children */
 	struct task *parent; /* [S] null for the first process and once unlinked */
@@ -249,7 +258,8 @@ struct thread_group {
 		u64 expires, interval; /* ns of the group's CPU time; expires 0: off */
 	} itimer_virtual, itimer_prof;
 	struct timer cpu_tick; /* armed while a CPU-time timer is */
-	u64 cpu_limit_next; /* ns of CPU time at which RLIMIT_CPU is looked at next; 0: not yet known */
+	u64 cpu_limit_next; /* ns of CPU time at which RLIMIT_CPU is looked at next; 0: not yet
+			       known */
 	struct rb_root posix_timers; /* [H] by id */
 	struct list cpu_timers; /* [H] those that count CPU time and are armed */
 	s32 next_timer_id; /* [H] */
@@ -271,7 +281,8 @@ struct pid_ns {
 
 #define PID_NS_LEVELS 32
 
-/* Names a task, a thread group (by its leader), a process group and a session, in each namespace of a chain. */
+/* Names a task, a thread group (by its leader), a process group and a session, in each namespace of
+ * a chain. */
 struct pid {
 	struct refcount refs;
 	struct task *task; /* [S] thread with this id */
@@ -348,7 +359,8 @@ struct kernel_args {
 [[nodiscard]] int kernel_create(const struct kernel_args *args);
 
 struct process_args {
-	const char *file; /* path of the program, looked up as execve does; PATH search is the caller's */
+	const char *file; /* path of the program, looked up as execve does; PATH search is the
+			     caller's */
 	const char *const *argv, *const *envp; /* null-terminated */
 	const char *workdir; /* null: "/" */
 	const struct cred *cred; /* borrowed */
@@ -360,8 +372,8 @@ struct process_args {
 [[nodiscard]] int kernel_create_init(const struct process_args *args);
 /* End all tasks as by SIGKILL. Any fiber or thread. */
 void kernel_kill_all(void);
-/* Park the calling fiber until the first process has exited and all tasks are gone; returns its wait status.
- * deadline: host monotonic ns; -ETIMEDOUT. */
+/* Park the calling fiber until the first process has exited and all tasks are gone; returns its
+ * wait status. deadline: host monotonic ns; -ETIMEDOUT. */
 [[nodiscard]] int kernel_wait(s64 deadline, int *ret_status);
 /* Send the first process a signal, as from the host's user (relayed). */
 [[nodiscard]] int kernel_signal_init(int sig);
@@ -377,12 +389,14 @@ u32 task_tid(const struct task *t); /* as the task itself sees them; no lock */
 u32 task_tgid(const struct task *t);
 void task_get(struct task *t);
 void task_put(struct task *t);
-/* Take a reference to the task (or leader of the process) with this number in the caller's namespace; null: none. */
+/* Take a reference to the task (or leader of the process) with this number in the caller's
+ * namespace; null: none. */
 struct task *task_lookup_get(struct task *caller, u32 tid);
 struct task *process_lookup_get(struct task *caller, u32 pid);
-/* Call fn for each thread group visible in ns, in order of pid, from first on; fn gets a borrowed leader; lc_tasks
- * is held: fn must not park. Stops when fn returns false. */
-void group_for_each(struct pid_ns *ns, u32 first, bool (*fn)(struct thread_group *tg, u32 pid, void *arg), void *arg);
+/* Call fn for each thread group visible in ns, in order of pid, from first on; fn gets a borrowed
+ * leader; lc_tasks is held: fn must not park. Stops when fn returns false. */
+void group_for_each(struct pid_ns *ns, u32 first,
+		    bool (*fn)(struct thread_group *tg, u32 pid, void *arg), void *arg);
 void tasks_lock(void) ACQUIRE(lc_tasks);
 void tasks_unlock(void) RELEASE(lc_tasks);
 
@@ -397,7 +411,8 @@ struct task_cpu_times {
 };
 struct task_cpu_times task_cpu_times(struct task *t); /* may park */
 struct task_cpu_times group_cpu_times(struct thread_group *tg); /* incl. dead threads; may park */
-/* The process's resource use, dead threads included (RUSAGE_SELF), and t's own (RUSAGE_THREAD); may park. */
+/* The process's resource use, dead threads included (RUSAGE_SELF), and t's own (RUSAGE_THREAD); may
+ * park. */
 struct rusage_ns group_usage(struct thread_group *tg);
 struct rusage_ns task_usage(struct task *t);
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
@@ -411,12 +426,13 @@ struct clone_args_k {
 	bool clone3;
 };
 long task_clone(struct task *t, const struct clone_args_k *args);
-/* execve: pathname and strings are kernel memory; takes strings over. On success the call does not return to the
- * caller's program: returns 0 with t->regs set anew. */
+/* execve: pathname and strings are kernel memory; takes strings over. On success the call does not
+ * return to the caller's program: returns 0 with t->regs set anew. */
 struct exec_strings;
-long task_execve(struct task *t, int dirfd, const char *path, struct exec_strings *strings, int flags);
-/* For handlers of setuid and the like: make new, a private copy of t's credentials, those of t (taken over), with all
- * that follows: dumpable, parent-death signal, counts by user. Own fiber. */
+long task_execve(struct task *t, int dirfd, const char *path, struct exec_strings *strings,
+		 int flags);
+/* For handlers of setuid and the like: make new, a private copy of t's credentials, those of t
+ * (taken over), with all that follows: dumpable, parent-death signal, counts by user. Own fiber. */
 void task_commit_cred(struct task *t, struct cred *new);
 /* prctl(PR_SET_CHILD_SUBREAPER). */
 void task_set_subreaper(struct task *t, bool on);
@@ -446,15 +462,15 @@ long task_setsid(struct task *t);
 /* Fill in a siginfo as kill, tkill, the kernel would. */
 void siginfo_user(siginfo_t *info, int sig, int code, struct task *sender, struct task *receiver);
 void siginfo_kernel(siginfo_t *info, int sig);
-/* Send; locks taken inside. info->si_signo is the signal (0: only check existence). -EAGAIN when RLIMIT_SIGPENDING is
- * exceeded by a real-time signal. No permission check. */
+/* Send; locks taken inside. info->si_signo is the signal (0: only check existence). -EAGAIN when
+ * RLIMIT_SIGPENDING is exceeded by a real-time signal. No permission check. */
 [[nodiscard]] int signal_send_task(struct task *t, const siginfo_t *info);
 [[nodiscard]] int signal_send_group(struct thread_group *tg, const siginfo_t *info);
 int signal_send_pgrp(struct process_group *pg, const siginfo_t *info) REQUIRES(lc_tasks);
 /* A synchronous fault of t: cannot be blocked or ignored. Own fiber. */
 void signal_force(struct task *t, const siginfo_t *info);
-/* kill(2) of a process group (0: the sender's own) and of all that the sender may see, permission checked: 0, -ESRCH,
- * -EPERM as kill. info->si_signo may be 0. */
+/* kill(2) of a process group (0: the sender's own) and of all that the sender may see, permission
+ * checked: 0, -ESRCH, -EPERM as kill. info->si_signo may be 0. */
 long signal_kill_pgrp(struct task *sender, u32 pgid, const siginfo_t *info);
 long signal_kill_all(struct task *sender, const siginfo_t *info);
 /* kill(2)'s permission check of t's subject against target; sig for SIGCONT's exception. */
@@ -462,9 +478,11 @@ int signal_permission(struct task *sender, struct task *target, int sig);
 bool signal_pending(struct task *t); /* an unblocked signal or a stop waits */
 sigset64 signal_pending_set(struct task *t); /* thread and process, blocked ones too */
 void signal_set_blocked(struct task *t, sigset64 mask); /* own fiber */
-/* For calls with a temporary mask (ppoll, sigsuspend): restored on return to guest code, after handlers' frames. */
+/* For calls with a temporary mask (ppoll, sigsuspend): restored on return to guest code, after
+ * handlers' frames. */
 void signal_set_temporary_mask(struct task *t, sigset64 mask);
-int signal_action(struct task *t, int sig, const struct sigaction_k *new, struct sigaction_k *ret_old);
+int signal_action(struct task *t, int sig, const struct sigaction_k *new,
+		  struct sigaction_k *ret_old);
 long signal_altstack(struct task *t, struct uaddr ss, struct uaddr old);
 /* rt_sigreturn: restores registers and mask from the frame; returns the rax to leave. */
 long signal_return(struct task *t);
@@ -475,8 +493,8 @@ int signal_dequeue(struct task *t, sigset64 set, siginfo_t *ret_info);
 
 /* ---- blocking ---- */
 
-/* Interruptible waits for handlers on t's fiber: fiber_park_interruptible and waitq_wait return -EINTR when a signal or
- * stop is pending; translate it to the restart code that fits: */
+/* Interruptible waits for handlers on t's fiber: fiber_park_interruptible and waitq_wait return
+ * -EINTR when a signal or stop is pending; translate it to the restart code that fits: */
 static inline long task_restart(long ret, int restart_code)
 {
 	return ret == -EINTR ? -restart_code : ret;
@@ -496,7 +514,8 @@ struct syscall_ops {
 };
 DECLARE_OPS(struct syscall_ops, syscall_layer_ops);
 
-/* What exit and exec need from the futexes (ipc fills it in). Own fiber; the task's mm and thread are there. */
+/* What exit and exec need from the futexes (ipc fills it in). Own fiber; the task's mm and thread
+ * are there. */
 struct futex_hooks {
 	/* Walk the robust list at t->robust_list (bounded) and release what it names. */
 	void (*exit_robust)(struct task *t);
@@ -511,9 +530,12 @@ struct itimer_ns {
 	s64 interval, value;
 };
 int task_getitimer(struct task *t, int which, struct itimer_ns *ret);
-int task_setitimer(struct task *t, int which, const struct itimer_ns *new, struct itimer_ns *ret_old);
-int task_timer_create(struct task *t, int clock, const struct sigevent *ev, s32 *ret_id); /* ev null: default */
-int task_timer_settime(struct task *t, s32 id, int flags, const struct itimer_ns *new, struct itimer_ns *ret_old);
+int task_setitimer(struct task *t, int which, const struct itimer_ns *new,
+		   struct itimer_ns *ret_old);
+int task_timer_create(struct task *t, int clock, const struct sigevent *ev,
+		      s32 *ret_id); /* ev null: default */
+int task_timer_settime(struct task *t, s32 id, int flags, const struct itimer_ns *new,
+		       struct itimer_ns *ret_old);
 int task_timer_gettime(struct task *t, s32 id, struct itimer_ns *ret);
 int task_timer_getoverrun(struct task *t, s32 id);
 int task_timer_delete(struct task *t, s32 id);

@@ -1,14 +1,16 @@
 /*
  * Interval timers and POSIX timers, setitimer(2) and timer_create(2).
  *
- * All timers of a process are protected by its sighand's lock. Timers of a clock are timers of sched, whose callbacks
- * run on a worker outside any fiber: they send the signal and stop. A periodic one goes on only when its signal is
- * taken, as in Linux, so that a short period floods nobody; what was missed meanwhile is the overrun. Its expires is
- * then still the instant of the expiry that was signalled.
+ * All timers of a process are protected by its sighand's lock. Timers of a clock are timers of
+ * sched, whose callbacks run on a worker outside any fiber: they send the signal and stop. A
+ * periodic one goes on only when its signal is taken, as in Linux, so that a short period floods
+ * nobody; what was missed meanwhile is the overrun. Its expires is then still the instant of the
+ * expiry that was signalled.
  *
  * POSIX timers of a CPU clock, and ITIMER_VIRTUAL and ITIMER_PROF, are in cputimers.c.
  *
- * Difference from Linux: an absolute timer of the realtime clock does not follow a step of that clock.
+ * Difference from Linux: an absolute timer of the realtime clock does not follow a step of that
+ * clock.
  */
 
 #include "kernel/timers.h"
@@ -107,7 +109,8 @@ int task_getitimer(struct task *t, int which, struct itimer_ns *ret)
 	return 0;
 }
 
-int task_setitimer(struct task *t, int which, const struct itimer_ns *new, struct itimer_ns *ret_old)
+int task_setitimer(struct task *t, int which, const struct itimer_ns *new,
+		   struct itimer_ns *ret_old)
 {
 	struct itimer *it = &t->tg->itimer_real;
 	struct sighand *h = t->sighand;
@@ -180,7 +183,8 @@ static void posix_timer_expire(struct timer *timer)
 		if (!pt->interval) {
 			pt->expires = 0;
 		} else if (list_empty(&pt->queued->link)) {
-			/* Ignored: nobody will take it, so it goes on by itself, but not too often. */
+			/* Ignored: nobody will take it, so it goes on by itself, but not too often.
+			 */
 			pt->expires = forward(pt->expires, pt->interval, &n);
 			(void)!timer_arm(timer, max(pt->expires, instant_after(IGNORED_PERIOD_NS)));
 		}

@@ -5,7 +5,8 @@
 #include "kernel/task.h"
 
 void group_timers_init(struct thread_group *tg);
-/* Exec: POSIX timers go, itimers stay. Exit: all go (with_itimers). No lock; may wait for callbacks. Own fiber. */
+/* Exec: POSIX timers go, itimers stay. Exit: all go (with_itimers). No lock; may wait for
+ * callbacks. Own fiber. */
 void group_timers_end(struct task *t, bool with_itimers);
 /* A thread exits: the timers that count its CPU time alone stop. */
 void timers_thread_exit(struct task *t);

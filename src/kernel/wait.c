@@ -1,9 +1,9 @@
 /*
  * wait4(2) and waitid(2).
  *
- * Children belong to the thread that forked them, but unless __WNOTHREAD is given a thread waits for those of its whole
- * group. One pass under lc_tasks finds a child with something to tell, notes what, and reaps it; else the caller
- * sleeps on its group's queue and looks again.
+ * Children belong to the thread that forked them, but unless __WNOTHREAD is given a thread waits
+ * for those of its whole group. One pass under lc_tasks finds a child with something to tell, notes
+ * what, and reaps it; else the caller sleeps on its group's queue and looks again.
  */
 
 #include "kernel/task.h"
@@ -122,7 +122,7 @@ static bool wait_task_children(struct wait_pass *w, struct task *t) REQUIRES(lc_
 {
 	struct thread_group *tg;
 
-	list_for_each (tg, &t->children, sibling) {
+	list_for_each(tg, &t->children, sibling) {
 		if (wait_one(w, tg))
 			return true;
 	}
@@ -154,7 +154,7 @@ static int wait_look(struct wait_pass *w)
 	} else if (w->args->options & __WNOTHREAD) {
 		found = wait_task_children(w, w->self);
 	} else {
-		list_for_each (t, &w->self->tg->tasks, tg_link) {
+		list_for_each(t, &w->self->tg->tasks, tg_link) {
 			found = wait_task_children(w, t);
 			if (found)
 				break;

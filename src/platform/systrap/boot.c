@@ -298,17 +298,20 @@ int platform_boot(const struct pf_config *config)
 int platform_start(void)
 {
 	struct systrap *g = &g_systrap;
+	struct fiber *keeper = fiber_create(keeper_main, NULL);
 	int err;
 
+	if (!keeper)
+		return -ENOMEM;
 	g->doorbell.fd = g->doorbell_fd;
 	g->doorbell.ready = doorbell_ready;
 	err = poller_add(&g->doorbell, EPOLLIN);
 	if (err)
 		return err;
-	g->keeper = fiber_create(keeper_main, NULL);
-	if (!g->keeper)
-		return -ENOMEM;
-	fiber_start(g->keeper);
+	systrap_lock();
+	g->keeper = keeper;
+	systrap_unlock();
+	fiber_start(keeper);
 	return 0;
 }
 

@@ -114,10 +114,8 @@ static void fork_open(struct pf_thread *t, struct fork_txn *txn)
 	s->thread_count = 1;
 	list_add(&t->space->family->forks, &txn->link);
 	g_systrap.forks_open++;
-	t->expect[0] = (struct vcall){SYS_clone, {FORK_FLAGS, 0, 0, 0, 0, 0}};
-	t->expect_count = 1;
-	t->expect_next = 0;
 	systrap_unlock();
+	lane_stage(t, SYS_clone, FORK_FLAGS, 0, 0, 0, 0, 0);
 }
 
 /* Returns whether there is a child. */
@@ -267,10 +265,8 @@ static int lane_clone(struct pf_thread *t, struct pf_thread *new)
 	list_add(&t->space->threads, &new->link);
 	t->space->thread_count++;
 	list_add(&t->space->family->newborn, &new->newborn_link);
-	t->expect[0] = (struct vcall){SYS_clone, {THREAD_FLAGS, stack, 0, 0, 0, 0}};
-	t->expect_count = 1;
-	t->expect_next = 0;
 	systrap_unlock();
+	lane_stage(t, SYS_clone, THREAD_FLAGS, stack, 0, 0, 0, 0);
 	STAT_INC(verified);
 	err = lane_post(t, LANE_CLONE, LANE_BARRIER, arg, ARRAY_SIZE(arg));
 	if (!err)

@@ -113,6 +113,7 @@ struct pf_thread {
 	struct list wait_link; /* [lock] family->waiting */
 	struct vcall expect[EXPECT_MAX]; /* [lock] verified calls of the pending operation, in order */
 	unsigned int expect_count, expect_next; /* [lock] how many there are, and were let go on */
+	struct vcall staged; /* [owner] what the next command will have the lane call; nr 0 (read): nothing */
 	unsigned int repeats; /* [lock] of the last one let go on */
 
 	/* Attendance (attend.c). */
@@ -176,7 +177,7 @@ struct systrap {
 	unsigned int spare_count, spare_target, spare_waiters; /* [lock] */
 	int create_error; /* [lock] why the last creation failed; taken by a waiter */
 	struct waitq spare_wait;
-	struct fiber *keeper; /* [I] once started */
+	struct fiber *keeper; /* [lock] */
 	_Atomic bool stopping;
 	_Atomic bool keeper_done;
 	struct list *tid_hash; /* [lock] */
@@ -235,6 +236,11 @@ void lane_file_put(struct lane_file *f);
 void lane_files_drop_all(void);
 
 /* ---- lane.c: talking to one lane ---- */
+/* The next command has the lane make this verified call. */
+static inline void lane_stage(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+	t->staged = (struct vcall){nr, {a, b, c, d, e, f}};
+}
 /* How lane_await ends, besides with an event. */
 enum await_mode {
 	AWAIT_REQUEST, /* the request word is enough */

@@ -16,10 +16,10 @@
 
 void keeper_wake(void)
 {
-	struct fiber *f = __atomic_load_n(&g_systrap.keeper, __ATOMIC_ACQUIRE);
-
-	if (f)
-		fiber_unpark(f);
+	systrap_lock();
+	if (g_systrap.keeper)
+		fiber_unpark(g_systrap.keeper);
+	systrap_unlock();
 }
 
 /* ---- the dead ---- */
@@ -224,7 +224,9 @@ void keeper_main(void *arg)
 			break;
 		fiber_park(g_systrap.embryo || g_systrap.suspicious ? sched_now() + 1'000'000'000 : NO_DEADLINE);
 	}
-	__atomic_store_n(&g_systrap.keeper, NULL, __ATOMIC_RELEASE);
+	systrap_lock();
+	g_systrap.keeper = NULL;
+	systrap_unlock();
 	atomic_store(&g_systrap.keeper_done, true);
 	waitq_wake_all(&g_systrap.spare_wait, 1);
 }

@@ -4,8 +4,8 @@
  * A thread's owner alternates lane_post (command n, response word = n) and lane_await (request word = n + 1). A lane
  * that waits is in one of three places: still spinning or on its way (WAIT_NONE), held by us as a seccomp notification
  * (WAIT_NOTIF), or let into the host's futex (WAIT_FUTEX). The wait state changes under the lock, together with
- * `posted`, so that a notification that arrives while a response is posted is answered exactly once: by the poller if
- * it sees the new `posted`, else by the owner, who sees the wait state.
+ * `posted`, so that a notification that arrives while a response is posted is answered: by the poller if it sees the
+ * new `posted`, else by the owner, who sees the wait state.
  *
  * While it waits for a lane the owner may spin (attended) and else parks; the poller unparks it when the lane's
  * notification arrives. Whatever else unparks it only makes it look again.
@@ -36,7 +36,8 @@ void lane_own(struct pf_thread *t)
 
 void lane_misbehaved(struct pf_thread *t, const char *what)
 {
-	log_warn("platform: process %d lane %u: %s; killed", t->space->pid, t->slot, what);
+	if (!space_is_dead(t->space))
+		log_warn("platform: process %d lane %u: %s; killed", t->space->pid, t->slot, what);
 	space_kill(t->space, SPACE_DEAD);
 }
 
@@ -64,24 +65,32 @@ void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id)
 		host_futex_wake((_Atomic u32 *)&t->lane->response, 1, true);
 }
 
-/* Publish response n = posted + 1. The lane may have scribbled on the word: then it is not a lane of ours any more. */
+/*
+ * Publish response n = posted + 1. `posted` moves first: a wait for n - 1 that arrives in between is sent back to look
+ * again, and does not meet what is expected from now on. The lane may have scribbled on the word: then it is no lane
+ * of ours any more.
+ */
 static int publish(struct pf_thread *t)
 {
 	u32 next = t->posted + 1, old = 0;
 	enum lane_wait w;
 	u64 id;
 
-	if (host_shared_cmpxchg32(&t->lane->response, next - 1, next, &old) || old != next - 1) {
-		lane_misbehaved(t, "response word changed");
-		return -ESRCH;
-	}
 	systrap_lock();
 	t->posted = next;
+	t->expect[0] = t->staged;
+	t->expect_count = t->staged.nr != 0;
+	t->expect_next = 0;
 	w = t->wait;
 	id = t->notif_id;
 	lane_set_wait(t, WAIT_NONE, 0);
 	systrap_unlock();
+	t->staged.nr = 0;
 	t->woken = w != WAIT_NONE;
+	if (host_shared_cmpxchg32(&t->lane->response, next - 1, next, &old) || old != next - 1) {
+		lane_misbehaved(t, "response word changed");
+		return -ESRCH;
+	}
 	lane_wake(t, w, id);
 	return 0;
 }
@@ -94,7 +103,8 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 		return -ESRCH;
 	if (t->attended)
 		cmd.flags |= LANE_SPIN;
-	memcpy(cmd.arg, arg, count * sizeof(*arg));
+	for (unsigned int i = 0; i < count; i++)
+		cmd.arg[i] = arg[i];
 	if (host_shared_write(&t->lane->command, &cmd, offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
@@ -240,11 +250,7 @@ s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c
 		return ret ? ret : result;
 	}
 	STAT_INC(verified);
-	systrap_lock();
-	t->expect[0] = (struct vcall){nr, {a, b, c, d, e, f}};
-	t->expect_count = 1;
-	t->expect_next = 0;
-	systrap_unlock();
+	lane_stage(t, nr, a, b, c, d, e, f);
 	ret = lane_post(t, LANE_SYSCALL, LANE_VERIFIED | LANE_BARRIER, arg, 7);
 	if (!ret)
 		ret = lane_await(t, AWAIT_BARRIER, &ev);

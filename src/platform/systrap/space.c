@@ -255,7 +255,8 @@ int space_seal(struct pf_thread *t)
 	ret = lane_syscall(t, false, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
 			   config + offsetof(struct stub_config, f1_prog), 0, 0, 0);
 	if (ret) {
-		lane_misbehaved(t, "no filter");
+		if (ret != -ESRCH)
+			lane_misbehaved(t, "no filter");
 		return -ESRCH;
 	}
 	s->sealed = true;

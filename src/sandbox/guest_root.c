@@ -107,7 +107,7 @@ static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const ch
 	int err = make_directories(s, workdir);
 
 	if (!err)
-		err = hostfs_create(fd, SB_RDONLY | SB_NODEV | SB_NOSUID, &sb);
+		err = hostfs_create(fd, HOSTFS_REVALIDATE, &sb);
 	return mount_new(s, ns, err, sb, workdir, workdir, SB_RDONLY | SB_NODEV | SB_NOSUID);
 }
 
@@ -119,12 +119,16 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 
 	if (!err && workdir_fd >= 0)
 		err = bind_workdir(s, ns, workdir_fd, config->workdir);
-	if (!err)
-		err = mount_new(s, ns, devfs_create(&sb), sb, "devtmpfs", "/dev", SB_NOSUID);
+	if (!err) {
+		err = devfs_create(&sb);
+		err = mount_new(s, ns, err, sb, "devtmpfs", "/dev", SB_NOSUID);
+	}
 	if (!err)
 		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm");
-	if (!err)
-		err = mount_new(s, ns, procfs_create(&sb), sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);
+	if (!err) {
+		err = procfs_create(&sb);
+		err = mount_new(s, ns, err, sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);
+	}
 	return err;
 }
 
@@ -155,6 +159,7 @@ static int open_streams(const struct sandbox_config *config, struct subject *s)
 int guest_root_create(const struct sandbox_config *config, struct isolation *iso, const struct cred *cred,
 		      struct guest_root *ret)
 {
+	static const char *const mountpoints[] = { "tmp", "dev", "proc" };
 	struct boot_subject boot;
 	struct super *root;
 	struct mount_ns *ns;
@@ -166,10 +171,13 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 		if (workdir_fd < 0)
 			log_warn("%s cannot be shown to the guest: error %d", config->workdir, -workdir_fd);
 	}
-	err = hostfs_create(iso->root_fd, SB_RDONLY | SB_NODEV | SB_NOSUID, &root);
+	err = hostfs_create(iso->root_fd, 0, &root);
 	if (err)
 		return err;
-	err = mount_ns_create(root, "/", SB_RDONLY | SB_NODEV | SB_NOSUID, &ns);
+	for (size_t i = 0; i < ARRAY_SIZE(mountpoints) && !err; i++)
+		err = hostfs_add_mountpoint(root, mountpoints[i]);
+	if (!err)
+		err = mount_ns_create(root, "/", SB_RDONLY | SB_NODEV | SB_NOSUID, &ns);
 	if (err)
 		return err;
 	err = cred_create(kernel_get()->user_ns, 0, 0, NULL, 0, &all);

@@ -55,3 +55,5 @@ void exec_plan_fini(struct exec_plan *plan);
  * trampoline is not needed on x86-64 (SA_RESTORER). cpus_virtual: getcpu goes to the kernel. After
  * platform_boot. Without it programs run, but have no vDSO. */
 [[nodiscard]] int vdso_init(bool cpus_virtual);
+/* At shutdown, when no address space is left. */
+void vdso_fini(void);

@@ -147,12 +147,23 @@ int vdso_init(bool cpus_virtual)
 		return fd;
 	err = vdso_fill(fd, v->size, cpus_virtual);
 	if (!err) {
+		host_file_put(v->host);
 		v->host = host_file_create(fd);
 		err = v->host ? 0 : -ENOMEM;
 	}
 	if (err)
 		host_close(fd);
 	return err;
+}
+
+void vdso_fini(void)
+{
+	struct vdso *v = vdso_find();
+
+	if (!v)
+		return;
+	host_file_put(v->host);
+	slab_free(&slab_vdso, v);
 }
 
 int vdso_map(struct subject *s, u64 *ret_addr)

@@ -2,9 +2,7 @@
  * The vDSO as the kernel sees it: one memfd, a page of data and then the ELF image, sealed against
  * every change before anything maps it, so that nobody who has the descriptor can write to it. It
  * is mapped private, as Linux's can be written by a debugger.
- *
- * The object is the only one of its slab class, which is how it is found (there are no globals
- * here).
+ * It is found through the arena's roots.
  */
 
 #include "loader/loader.h"
@@ -162,6 +160,7 @@ void vdso_fini(void)
 
 	if (!v)
 		return;
+	arena_set_root_of(ARENA_ROOT_VDSO, NULL);
 	host_file_put(v->host);
 	slab_free(&slab_vdso, v);
 }

@@ -506,7 +506,7 @@ static void body_static(void)
 	assert_non_null(strstr(maps, "[stack]\n"));
 	free(maps);
 	mm_set_exe(g_subject.mm, NULL);
-	assert_int_equal(mm_munmap(&g_subject, VBASE, 0x5000), 0);
+	assert_int_equal(mm_munmap(&g_subject, PF_MMAP_MIN, FAKE_TASK_SIZE - PF_MMAP_MIN), 0);
 	drop_files();
 	vdso_fini();
 }

@@ -63,7 +63,8 @@ int dir_lookup_locked(struct subject *s, struct dentry *dir, const struct qname 
 		inode_put(inode);
 		return -ENOMEM;
 	}
-	dcache_add(d);
+	if (!(dir->sb->flags & SB_NOCACHE))
+		dcache_add(d);
 	*ret = d;
 	return 0;
 }

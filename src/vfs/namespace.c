@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
@@ -251,51 +252,77 @@ static void put_escaped(struct strbuf *out, const char *s)
 	}
 }
 
-static int format_mount(struct mount *m, const struct path *root, struct strbuf *out)
+static void put_options(struct strbuf *out, u32 flags)
+{
+	strbuf_printf(out, "%s%s%s%s,relatime", flags & SB_RDONLY ? "ro" : "rw",
+		      flags & SB_NOSUID ? ",nosuid" : "", flags & SB_NODEV ? ",nodev" : "",
+		      flags & SB_NOEXEC ? ",noexec" : "");
+}
+
+/* parent: the id of the parent mount, for mountinfo; 0: a line of mounts. */
+static int format_mount(struct mount *m, const struct path *root, u32 parent, struct strbuf *out)
 {
 	struct path at = { .mnt = m, .dentry = m->root };
-	u32 flags = m->flags | m->sb->flags;
+	const char *source = *m->source ? m->source : "none";
 	struct strbuf where;
 	int err;
 
 	strbuf_init(&where, 2 * PATH_MAX_GUEST);
 	err = path_format(&at, root, &where);
 	if (!err && strbuf_str(&where)[0] == '/') {
-		put_escaped(out, *m->source ? m->source : "none");
-		strbuf_putc(out, ' ');
+		if (parent)
+			strbuf_printf(out, "%u %u %u:%u / ", m->id, parent, major(m->sb->dev),
+				      minor(m->sb->dev));
+		else
+			put_escaped(out, source);
+		if (!parent)
+			strbuf_putc(out, ' ');
 		put_escaped(out, strbuf_str(&where));
-		strbuf_printf(out, " %s %s%s%s%s,relatime 0 0\n", m->sb->type,
-			      flags & SB_RDONLY ? "ro" : "rw", flags & SB_NOSUID ? ",nosuid" : "",
-			      flags & SB_NODEV ? ",nodev" : "", flags & SB_NOEXEC ? ",noexec" : "");
+		strbuf_putc(out, ' ');
+		if (parent) {
+			put_options(out, m->flags);
+			strbuf_printf(out, " - %s ", m->sb->type);
+			put_escaped(out, source);
+			strbuf_printf(out, " %s\n", m->sb->flags & SB_RDONLY ? "ro" : "rw");
+		} else {
+			strbuf_printf(out, "%s ", m->sb->type);
+			put_options(out, m->flags | m->sb->flags);
+			strbuf_puts(out, " 0 0\n");
+		}
 	}
 	strbuf_fini(&where);
 	return err == -ENAMETOOLONG ? 0 : err;
 }
 
-int mount_ns_format(struct mount_ns *ns, const struct path *root, struct strbuf *out)
+struct mount_ref {
+	struct mount *mnt; /* with a reference */
+	u32 parent;
+};
+
+int mount_ns_format(struct mount_ns *ns, const struct path *root, bool info, struct strbuf *out)
 {
-	struct mount *m, **all;
-	u32 count = 0, room;
+	struct mount_ref *all;
+	struct mount *m;
+	u32 count = 0;
 	int err = 0;
 
 	/* path_format takes the lock itself, so collect first. */
 	mutex_lock(&ns->lock, &lc_mounts);
-	room = ns->count;
-	all = calloc(room, sizeof(struct mount *));
+	all = calloc(ns->count, sizeof(*all));
 	if (all) {
 		list_for_each(m, &ns->mounts, ns_link) {
 			mount_get(m);
-			all[count++] = m;
+			all[count++] = (struct mount_ref){ m, m->parent ? m->parent->id : 1 };
 		}
 	}
 	mutex_unlock(&ns->lock, &lc_mounts);
 	if (!all)
 		return -ENOMEM;
 	while (count > 0) {
-		m = all[--count];
+		count--;
 		if (!err)
-			err = format_mount(m, root, out);
-		mount_put(m);
+			err = format_mount(all[count].mnt, root, info ? all[count].parent : 0, out);
+		mount_put(all[count].mnt);
 	}
 	free(all);
 	return err;

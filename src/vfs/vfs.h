@@ -186,7 +186,13 @@ struct super {
 	struct mutex rename_lock; /* class lc_rename: renames between directories */
 	struct dcache dcache;
 };
-enum { SB_RDONLY = 1, SB_NODEV = 4, SB_NOEXEC = 8, SB_NOSUID = 2 };
+enum {
+	SB_RDONLY = 1,
+	SB_NOSUID = 2,
+	SB_NODEV = 4,
+	SB_NOEXEC = 8,
+	SB_NOCACHE = 0x1'0000, /* names are looked up afresh each time (procfs) */
+};
 
 struct inode {
 	struct refcount refs;

@@ -330,7 +330,8 @@ int hostfs_create(int root_fd, u32 flags, struct super **ret)
 		fs->flags = flags;
 		spin_init(&fs->lock);
 		list_init(&fs->open);
-		err = super_create("hostfs", OPS(hostfs_super_ops), 0, SB_RDONLY, fs, &sb);
+		err = super_create("hostfs", OPS(hostfs_super_ops), 0, SB_RDONLY | (flags & 0xff),
+				   fs, &sb);
 	}
 	if (err) {
 		slab_free(&slab_hostfs, fs);

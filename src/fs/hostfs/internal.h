@@ -59,7 +59,7 @@ static inline struct hostfs_node *hostfs_node_of(const struct inode *inode)
 
 /* ---- node.c ---- */
 
-/* A node for what stx describes; root_fd is taken over (the root), or -1. */
+/* A node, and its inode, for what stx describes. */
 [[nodiscard]] int hostfs_node_create(struct super *sb, struct inode *parent, const char *name,
 				     enum hostfs_state state, const struct statx *stx,
 				     struct inode **ret);

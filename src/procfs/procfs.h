@@ -1,0 +1,7 @@
+#pragma once
+
+/* /proc. */
+
+struct super;
+
+[[nodiscard]] int procfs_create(struct super **ret);

@@ -1,0 +1,279 @@
+/* /proc/PID/stat and /proc/PID/status (proc(5)). */
+
+#include <errno.h>
+#include <string.h>
+
+#include "cred/cred.h"
+#include "kernel/task.h"
+#include "mm/mm.h"
+#include "procfs/internal.h"
+#include "vfs/fdtable.h"
+
+#define NS_PER_TICK 10'000'000UL /* USER_HZ is 100 */
+
+/* What is read at one time under lc_tasks. */
+struct identity {
+	u32 tid, tgid, ppid, pgrp, session;
+	u32 threads, exit_signal;
+	char comm[sizeof(((struct task *)0)->comm)];
+	sigset64 pending, shared_pending, blocked, ignored, caught;
+	s32 niceness;
+	u32 policy, priority;
+	u8 affinity[128];
+};
+
+static void read_signals(struct task *t, struct identity *id) REQUIRES(lc_tasks)
+{
+	struct sighand *h = t->sighand;
+
+	if (!h)
+		return;
+	spin_lock(&h->lock, &lc_sighand);
+	id->pending = t->pending.set;
+	id->shared_pending = t->tg->pending.set;
+	id->blocked = t->blocked;
+	for (int i = 0; i < GUEST_NSIG; i++) {
+		if (h->action[i].handler == 1)
+			id->ignored |= 1UL << i;
+		else if (h->action[i].handler)
+			id->caught |= 1UL << i;
+	}
+	spin_unlock(&h->lock, &lc_sighand);
+}
+
+static void read_identity(struct proc_ctx *ctx, struct identity *id)
+{
+	struct task *t = ctx->task;
+	struct thread_group *tg = t->tg;
+	struct pid_ns *ns = task_pid_ns(ctx->caller ? ctx->caller : t);
+
+	*id = (struct identity){};
+	tasks_lock();
+	id->tid = pid_nr(t->pid, ns);
+	id->tgid = pid_nr(tg->pid, ns);
+	id->ppid = tg->parent ? pid_nr(tg->parent->tg->pid, ns) : 0;
+	if (tg->pgrp) {
+		id->pgrp = pid_nr(tg->pgrp->pid, ns);
+		if (tg->pgrp->session)
+			id->session = pid_nr(tg->pgrp->session->pid, ns);
+	}
+	id->threads = tg->task_count;
+	id->exit_signal = t->exit_signal;
+	read_signals(t, id);
+	spin_lock(&t->lock, &lc_task);
+	memcpy(id->comm, t->comm, sizeof(id->comm));
+	id->niceness = t->niceness;
+	id->policy = t->sched_policy;
+	id->priority = t->sched_priority;
+	memcpy(id->affinity, t->affinity, sizeof(id->affinity));
+	spin_unlock(&t->lock, &lc_task);
+	tasks_unlock();
+}
+
+/* ---- stat ---- */
+
+struct space {
+	struct mm_usage usage;
+	struct mm_layout layout;
+	u64 rss;
+};
+
+/* All zero for a task without an mm. */
+static bool read_space(struct task *t, struct space *sp)
+{
+	struct mm *mm = task_get_mm(t);
+
+	*sp = (struct space){};
+	if (!mm)
+		return false;
+	sp->usage = mm_usage(mm);
+	sp->rss = mm_rss(mm);
+	sp->layout = mm_layout(mm);
+	mm_put(mm);
+	return true;
+}
+
+int proc_show_stat(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
+{
+	struct task *t = ctx->task;
+	struct task_cpu_times cpu = ctx->whole_group ? group_cpu_times(t->tg) : task_cpu_times(t);
+	bool look = !proc_may_look(ctx);
+	struct rusage_ns children;
+	struct identity id;
+	struct mm_layout l;
+	struct space sp;
+
+	read_identity(ctx, &id);
+	read_space(t, &sp);
+	l = look ? sp.layout : (struct mm_layout){};
+	tasks_lock();
+	children = t->tg->child_usage;
+	tasks_unlock();
+	strbuf_printf(out, "%u (%.*s) %c %u %u %u 0 -1 %u ", id.tid, (int)sizeof(id.comm), id.comm,
+		      task_state_char(t), id.ppid, id.pgrp, id.session, 0x400000u);
+	strbuf_printf(out, "%lu %lu %lu %lu ", t->min_flt, children.min_flt, t->maj_flt,
+		      children.maj_flt);
+	strbuf_printf(out, "%lu %lu %lu %lu ", cpu.user_ns / NS_PER_TICK, cpu.sys_ns / NS_PER_TICK,
+		      children.utime / NS_PER_TICK, children.stime / NS_PER_TICK);
+	strbuf_printf(out, "%d %d %u 0 %lu %lu %lu %lu ", 20 + id.niceness, id.niceness, id.threads,
+		      (u64)t->start_time / NS_PER_TICK, sp.usage.total, sp.rss / PAGE_SIZE,
+		      rlimit_get(&t->tg->rlimits, RLIMIT_RSS));
+	strbuf_printf(out, "%lu %lu %lu 0 0 ", l.start_code, l.end_code, l.start_stack);
+	strbuf_printf(out, "%lu %lu %lu %lu 0 0 0 ", id.pending & 0x7fff'ffff,
+		      id.blocked & 0x7fff'ffff, id.ignored & 0x7fff'ffff, id.caught & 0x7fff'ffff);
+	strbuf_printf(out, "%u 0 %u %u 0 0 0 ", id.exit_signal, id.priority, id.policy);
+	strbuf_printf(out, "%lu %lu %lu %lu %lu %lu %lu %d\n", l.start_data, l.end_data,
+		      l.start_brk, l.arg_start, l.arg_end, l.env_start, l.env_end,
+		      look ? t->exit_status : 0);
+	return 0;
+}
+
+/* ---- status ---- */
+
+static const char *state_name(char c)
+{
+	static const char *const names[] = {
+		"R (running)",	    "S (sleeping)", "D (disk sleep)", "T (stopped)",
+		"t (tracing stop)", "Z (zombie)",   "X (dead)",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i][0] == c)
+			return names[i];
+	return names[0];
+}
+
+static void put_cred(struct task *t, struct strbuf *out)
+{
+	const struct cred *c = task_get_cred(t);
+
+	strbuf_printf(out, "Uid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid);
+	strbuf_printf(out, "Gid:\t%u\t%u\t%u\t%u\n", c->gid, c->egid, c->sgid, c->fsgid);
+	cred_put(c);
+}
+
+static void put_groups(struct task *t, struct strbuf *out)
+{
+	const struct cred *c = task_get_cred(t);
+
+	strbuf_puts(out, "Groups:\t");
+	for (u32 i = 0; c->groups && i < c->groups->count; i++)
+		strbuf_printf(out, "%u ", c->groups->gid[i]);
+	strbuf_putc(out, '\n');
+	cred_put(c);
+}
+
+static void put_caps(struct task *t, struct strbuf *out)
+{
+	const struct cred *c = task_get_cred(t);
+
+	strbuf_printf(
+		out,
+		"CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
+		c->cap_inheritable, c->cap_permitted, c->cap_effective, c->cap_bounding,
+		c->cap_ambient);
+	cred_put(c);
+}
+
+static void put_memory_sizes(struct task *t, struct strbuf *out)
+{
+	struct space sp;
+
+	if (!read_space(t, &sp))
+		return;
+	strbuf_printf(out,
+		      "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\n",
+		      max(sp.usage.peak_total, sp.usage.total) / 1024, sp.usage.total / 1024,
+		      sp.usage.locked / 1024);
+	strbuf_printf(out, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nRssAnon:\t%8lu kB\n", sp.rss / 1024,
+		      sp.rss / 1024, sp.rss / 1024);
+	strbuf_printf(
+		out,
+		"RssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\n",
+		sp.usage.data / 1024, sp.usage.stack / 1024);
+	strbuf_printf(
+		out,
+		"VmExe:\t%8lu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\nVmSwap:\t       0 kB\n",
+		sp.usage.text / 1024);
+}
+
+/* A mask as the kernel prints it, in words of 32 bits; and as a list of ranges. */
+static void put_cpus(const u8 *mask, u32 size, struct strbuf *out)
+{
+	u32 words = size / 4, last;
+
+	strbuf_puts(out, "Cpus_allowed:\t");
+	for (last = words - 1; last > 0 && !*(const u32 *)(const void *)&mask[4 * last]; last--)
+		;
+	for (u32 i = last + 1; i-- > 0;)
+		strbuf_printf(out, "%0*x%s", i == last ? 1 : 8,
+			      *(const u32 *)(const void *)&mask[4 * i], i ? "," : "\n");
+	strbuf_puts(out, "Cpus_allowed_list:\t");
+	for (u32 cpu = 0, n = 0; cpu < size * 8; cpu++) {
+		u32 first = cpu;
+
+		while (cpu < size * 8 && mask[cpu / 8] >> (cpu % 8) & 1)
+			cpu++;
+		if (cpu == first)
+			continue;
+		strbuf_printf(out, "%s%u", n++ ? "," : "", first);
+		if (cpu - 1 > first)
+			strbuf_printf(out, "-%u", cpu - 1);
+	}
+	strbuf_putc(out, '\n');
+}
+
+static u32 table_size(struct task *t)
+{
+	struct fdtable *files = task_get_files(t);
+	int last = -1;
+
+	if (!files)
+		return 0;
+	for (int fd = fdtable_next(files, 0); fd >= 0; fd = fdtable_next(files, fd + 1))
+		last = fd;
+	fdtable_put(files);
+	return (u32)align_up((u64)(last + 1), 64);
+}
+
+static u32 umask_of(struct task *t)
+{
+	struct fs_context *fs = task_get_fs(t);
+	u32 umask = fs ? __atomic_load_n(&fs->umask, __ATOMIC_RELAXED) : 0;
+
+	fs_context_put(fs);
+	return umask;
+}
+
+int proc_show_status(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
+{
+	struct task *t = ctx->task;
+	struct identity id;
+
+	read_identity(ctx, &id);
+	strbuf_printf(
+		out,
+		"Name:\t%.*s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\n",
+		(int)sizeof(id.comm), id.comm, umask_of(t), state_name(task_state_char(t)), id.tgid,
+		id.tid, id.ppid);
+	strbuf_puts(out, "TracerPid:\t0\n");
+	put_cred(t, out);
+	strbuf_printf(out, "FDSize:\t%u\n", table_size(t));
+	put_groups(t, out);
+	strbuf_printf(out, "NStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n", id.tgid, id.tid,
+		      id.pgrp, id.session);
+	put_memory_sizes(t, out);
+	strbuf_printf(out, "Threads:\t%u\nSigQ:\t0/%lu\n", id.threads,
+		      rlimit_get(&t->tg->rlimits, RLIMIT_SIGPENDING));
+	strbuf_printf(
+		out,
+		"SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
+		id.pending, id.shared_pending, id.blocked, id.ignored, id.caught);
+	put_caps(t, out);
+	strbuf_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", t->no_new_privs);
+	put_cpus(id.affinity, sizeof(id.affinity), out);
+	strbuf_puts(out, "Mems_allowed:\t1\nMems_allowed_list:\t0\n");
+	strbuf_printf(out, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
+		      t->nvcsw, t->nivcsw);
+	return 0;
+}

@@ -22,14 +22,13 @@ struct proc_text {
 
 SLAB_CLASS(proc_text, struct proc_text, TRANSIENT(struct proc_text, lock.owner));
 
-/* Print into t. */
-static int print(struct subject *s, struct file *f, struct proc_text *t) REQUIRES(lc_inode)
+/* Print anew; no lock is held meanwhile but the position's. */
+static int print(struct subject *s, struct file *f, char **ret_data, size_t *ret_size)
 {
 	const struct proc_node *n = f->inode->private;
 	const struct proc_row *row = proc_row_of(n);
 	struct proc_ctx ctx;
 	struct strbuf out;
-	char *data = NULL;
 	int err;
 
 	err = proc_ctx_init(&ctx, s, n);
@@ -43,16 +42,29 @@ static int print(struct subject *s, struct file *f, struct proc_text *t) REQUIRE
 	if (!err)
 		err = strbuf_error(&out);
 	if (!err) {
-		data = arena_memdup(strbuf_str(&out), out.length + 1);
-		err = data ? 0 : -ENOMEM;
-	}
-	if (!err) {
-		arena_free(t->data);
-		t->data = data;
-		t->size = out.length;
+		*ret_data = arena_memdup(strbuf_str(&out), out.length + 1);
+		*ret_size = out.length;
+		err = *ret_data ? 0 : -ENOMEM;
 	}
 	strbuf_fini(&out);
 	return err;
+}
+
+static int refresh(struct subject *s, struct file *f, struct proc_text *t)
+{
+	char *data, *old;
+	size_t size;
+	int err = print(s, f, &data, &size);
+
+	if (err)
+		return err;
+	mutex_lock(&t->lock, &lc_inode);
+	old = t->data;
+	t->data = data;
+	t->size = size;
+	mutex_unlock(&t->lock, &lc_inode);
+	arena_free(old);
+	return 0;
 }
 
 /* The text belongs to the file, made at its first read. */
@@ -83,10 +95,12 @@ static ssize_t proc_read(struct subject *s, struct file *f, struct uio *to, s64 
 		return -ENOMEM;
 	if (*pos < 0)
 		return -EINVAL;
+	if (*pos == 0 || !__atomic_load_n(&t->data, __ATOMIC_RELAXED))
+		n = refresh(s, f, t);
+	if (n)
+		return n;
 	mutex_lock(&t->lock, &lc_inode);
-	if (*pos == 0 || !t->data)
-		n = print(s, f, t);
-	if (!n && (u64)*pos < t->size)
+	if ((u64)*pos < t->size)
 		n = uio_copy_to(to, t->data + *pos, (size_t)min(to->left, t->size - (u64)*pos));
 	mutex_unlock(&t->lock, &lc_inode);
 	if (n > 0)

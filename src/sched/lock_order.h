@@ -7,11 +7,11 @@
  */
 #define LOCK_ORDER(X) \
 	/* sleeping locks */ \
+	X(lc_file_pos, false) /* a file's position, held during its I/O: /proc's too */ \
 	X(lc_cgroup, false) \
 	X(lc_exec, false) /* a thread group's exec and credential guard */ \
 	X(lc_epoll_graph, false) \
 	X(lc_epoll, true) \
-	X(lc_file_pos, false) /* a file's position, held during its I/O */ \
 	X(lc_mounts, false) \
 	X(lc_rename, false) \
 	X(lc_inode_dir, true) /* directory inode: ancestor first */ \

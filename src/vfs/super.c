@@ -1,6 +1,7 @@
 /* Supers: mounted instances of file systems. */
 
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
@@ -15,7 +16,7 @@ SLAB_CLASS(super, struct super, TRANSIENT(struct super, rename_lock.owner));
  * place in the arena. */
 static u64 anon_dev(const struct super *sb)
 {
-	return hash_u64((u64)(uintptr_t)sb) % 0xfffff + 1;
+	return makedev(ANON_MAJOR, (u32)(hash_u64((u64)(uintptr_t)sb) % 0xf'ffff + 16));
 }
 
 int super_create(const char *type, const struct super_ops *ops, u64 magic, u32 flags, void *private,

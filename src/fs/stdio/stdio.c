@@ -41,6 +41,7 @@
 #include "sched/sched.h"
 
 #define MEM_MAJOR 1
+#define O_LARGEFILE_ABI 0100000 /* as F_GETFL shows it; libc's O_LARGEFILE is 0 */
 #define POLL_READ (POLLIN | POLLHUP | POLLERR)
 #define POLL_WRITE (POLLOUT | POLLHUP | POLLERR)
 
@@ -524,7 +525,7 @@ int stdio_file_create(struct subject *s, int host_fd, u32 flags, struct file **r
 	if (host_flags < 0)
 		return host_flags;
 	if (flags == STDIO_HOST_FLAGS)
-		flags = (u32)host_flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+		flags = (u32)host_flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_LARGEFILE_ABI);
 	err = host_fstat(host_fd, &st);
 	if (err)
 		return err;

@@ -25,7 +25,8 @@ static int brk_grow(struct subject *s, u64 start, u64 end, struct list *gone) RE
 	int err;
 
 	next = vma_find(&mm->tree, start);
-	if (end > platform_task_size() || (next && end + PAGE_SIZE > vma_guarded_start(next)))
+	if (start < PF_MMAP_MIN || end > platform_task_size() ||
+	    (next && end + PAGE_SIZE > vma_guarded_start(next)))
 		return -1;
 	if (!mm_may_expand(s, flags, end - start) || mm->tree.count > VMA_COUNT_MAX)
 		return -1;

@@ -40,7 +40,7 @@ struct mm {
 /* ---- decide ---- */
 
 struct vma_spares {
-	struct vma *node[3];
+	struct vma *node[4];
 	unsigned int count;
 };
 

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE 0x08
-#endif
 #define MAP_TYPE_MASK 0x0f
 #define HUGE_ALIGN (2UL << 20)
 

@@ -163,7 +163,9 @@ static int remap_move(struct subject *s, struct remap *m, const struct vma *v) R
 
 	if (s->mm->tree.count + 3 > VMA_COUNT_MAX)
 		return -ENOMEM;
-	err = vma_spares_get(&sp, 3);
+	/* The new mapping; a split where it goes; two where the old one stays, or one where it
+	 * goes. */
+	err = vma_spares_get(&sp, 4);
 	if (err)
 		return err;
 	if (!m->old_size)

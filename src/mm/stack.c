@@ -32,7 +32,7 @@ int mm_setup_stack(struct subject *s, bool executable, u64 size, u64 *ret_top)
 	int err;
 
 	size = page_up(size);
-	if (size > limit)
+	if (size > max(limit, STACK_ROOM))
 		return -ENOMEM;
 	size = min(size + STACK_ROOM, max(page_down(limit), size));
 	err = vma_spares_get(&sp, 1);

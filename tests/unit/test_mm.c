@@ -415,6 +415,35 @@ static void body_many(void)
 	assert_int_equal(g_subject.mm->tree.count, 0);
 }
 
+/* A move that keeps the old mapping splits the most. */
+static void body_mremap_keep(void)
+{
+	u64 a = map_rw(BASE, 16 * PG), b = map_rw(2 * BASE, 16 * PG), at;
+	u32 word = 77;
+
+	assert_int_equal(mm_mlock(&g_subject, a, 16 * PG, 0), 0);
+	assert_int_equal(copy_out(&g_subject, UADDR(a + 4 * PG), &word, 4), 0);
+	/* Locked memory is not counted twice: what stays is unlocked. */
+	assert_int_equal(mm_mremap(&g_subject, a + 4 * PG, 4 * PG, 4 * PG,
+				   MREMAP_MAYMOVE | MREMAP_FIXED | 4, b + 4 * PG, &at),
+			 0);
+	assert_int_equal(at, b + 4 * PG);
+	assert_int_equal(g_subject.mm->tree.count, 6);
+	assert_int_equal(g_subject.mm->counts.locked, 16);
+	assert_int_equal(load_in32(&g_subject, UADDR(b + 4 * PG), &word), 0);
+	assert_int_equal(word, 77);
+	assert_int_equal(load_in32(&g_subject, UADDR(a + 4 * PG), &word), 0);
+	assert_int_equal(word, 0);
+	/* Grown in place where there is room, moved where there is none. */
+	assert_int_equal(mm_mremap(&g_subject, b + 15 * PG, PG, 2 * PG, 0, 0, &at), 0);
+	assert_int_equal(at, b + 15 * PG);
+	assert_int_equal(mm_mremap(&g_subject, b, PG, 2 * PG, 0, 0, &at), -ENOMEM);
+	assert_int_equal(mm_mremap(&g_subject, b, PG, 2 * PG, MREMAP_MAYMOVE, 0, &at), 0);
+	assert_int_not_equal(at, b);
+	assert_int_equal(copy_out(&g_subject, UADDR(at + PG), &word, 4), 0);
+	assert_int_equal(copy_out(&g_subject, UADDR(b), &word, 4), -EFAULT);
+}
+
 static void body_madvise(void)
 {
 	u64 a = map_rw(BASE, 4 * PG);
@@ -465,6 +494,7 @@ TEST(shared, 1000)
 TEST(fork, 0)
 TEST(maps, 1000)
 TEST(many, 1000)
+TEST(mremap_keep, 0)
 TEST(madvise, 1000)
 
 int main(void)
@@ -476,7 +506,7 @@ int main(void)
 		cmocka_unit_test(test_stack),	      cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_shared),	      cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_maps),	      cmocka_unit_test(test_many),
-		cmocka_unit_test(test_madvise),
+		cmocka_unit_test(test_mremap_keep),   cmocka_unit_test(test_madvise),
 	};
 
 	if (arena_create())

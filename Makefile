@@ -197,8 +197,10 @@ $(LIB): $(LIB_OBJS) $(B)/objects
 	$(call say,AR,$@) rm -f $@
 	$(Q)$(AR) rcs $@ $(LIB_OBJS)
 
+# The whole archive: some objects are referred to by nothing but their linker section (devices).
 $(B)/donjon: $(MAIN_OBJ) $(LIB)
-	$(call say,LD,$@) $(CC) $(LDFLAGS) $(MAIN_OBJ) $(LIB) $(LDLIBS) -o $@
+	$(call say,LD,$@) $(CC) $(LDFLAGS) $(MAIN_OBJ) -Wl,--whole-archive $(LIB) \
+		-Wl,--no-whole-archive $(LDLIBS) -o $@
 
 $(O)/donjon: $(B)/donjon
 	$(Q)ln -sfn $(MODE)/donjon $@

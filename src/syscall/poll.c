@@ -190,10 +190,10 @@ static long do_poll(struct task *t, struct uaddr ufds, u32 count, s64 deadline)
 	struct poll_entry *e;
 	long ret = -ENOMEM;
 
-	if (count <= POLL_FAST)
-		return poll_run(t, ufds, count, fast, fast_entries, deadline);
 	if (count > rlimit_get(t->subject.rlimits, RLIMIT_NOFILE))
 		return -EINVAL;
+	if (count <= POLL_FAST)
+		return poll_run(t, ufds, count, fast, fast_entries, deadline);
 	fds = arena_alloc(count * sizeof(*fds));
 	e = arena_alloc(count * sizeof(*e));
 	if (fds && e)

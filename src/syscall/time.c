@@ -196,11 +196,8 @@ long sys_clock_nanosleep(struct task *t, int clock, int flags, struct uaddr req,
 	s64 ns;
 	int err;
 
-	if (!guest_clock_valid(clock)) {
-		if (clock == CLOCK_THREAD_CPUTIME_ID || !cpu_clock_decode(clock, &cpu))
-			return -EINVAL;
-		return -EOPNOTSUPP;
-	}
+	if (!guest_clock_valid(clock))
+		return cpu_clock_decode(clock, &cpu) ? -EOPNOTSUPP : -EINVAL;
 	if (clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REALTIME_COARSE ||
 	    clock == CLOCK_MONOTONIC_COARSE)
 		return -EOPNOTSUPP;

@@ -82,5 +82,7 @@ int rlimit_set(struct rlimits *r, int resource, struct rlimit64_pair value, cons
 		__atomic_store_n(&r->limit[resource].cur, value.cur, __ATOMIC_RELAXED);
 	}
 	spin_unlock(&r->lock, &lc_cred);
+	if (!err)
+		OPS(rlimit_task_hooks)->changed(r, resource);
 	return err;
 }

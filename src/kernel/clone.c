@@ -20,6 +20,7 @@
 #include "kernel/lifecycle.h"
 #include "kernel/pid.h"
 #include "kernel/signal.h"
+#include "kernel/timers.h"
 #include "mm/mm.h"
 #include "vfs/fdtable.h"
 #include "vfs/path.h"
@@ -353,7 +354,7 @@ long task_clone(struct task *t, const struct clone_args_k *args)
 		goto fail;
 	write_parent_tid(t, &a, tid);
 	if (!(a.flags & F_THREAD) && rlimit_get(&n->tg->rlimits, RLIMIT_CPU) != RLIM64_INFINITY)
-		task_cpu_limit_changed(n->tg);
+		cpu_limit_changed(n->tg);
 	if (a.flags & F_VFORK) {
 		t->regs.rax = tid;
 		run_state_set(t, RUN_VFORK_DONE);

@@ -83,7 +83,7 @@ void cpu_timers_arm(struct thread_group *tg)
 		(void)!timer_arm(&tg->cpu_tick, sched_now() + TICK_MIN_NS);
 }
 
-void task_cpu_limit_changed(struct thread_group *tg)
+void cpu_limit_changed(struct thread_group *tg)
 {
 	struct sighand *h;
 
@@ -91,11 +91,22 @@ void task_cpu_limit_changed(struct thread_group *tg)
 	if (tg->leader) {
 		h = tg->leader->sighand;
 		spin_lock(&h->lock, &lc_sighand);
+		tg->cpu_limit_next = 0;
 		cpu_timers_arm(tg);
 		spin_unlock(&h->lock, &lc_sighand);
 	}
 	tasks_unlock();
 }
+
+static void limit_changed(struct rlimits *r, int resource)
+{
+	if (resource == RLIMIT_CPU)
+		cpu_limit_changed(container_of(r, struct thread_group, rlimits));
+}
+
+DEFINE_OPS(struct rlimit_hooks, rlimit_task_hooks) = {
+	.changed = limit_changed,
+};
 
 /* ---- what is due ---- */
 

@@ -92,6 +92,11 @@ static void exit_begin(struct task *t)
 		signal_retarget(t, ~t->blocked);
 	stopped = stop_leave(t);
 	t->last_of_group = --tg->live_count == 0;
+	if (t->last_of_group && !tg->exiting) {
+		/* The thread that exits last gives the process its status. */
+		tg->exiting = true;
+		tg->exit_status = t->exit_status;
+	}
 	spin_unlock(&h->lock, &lc_sighand);
 	if (stopped)
 		stop_notify_parent(tg, CLD_STOPPED);

@@ -102,12 +102,17 @@ void pgrp_join(struct thread_group *tg, struct process_group *g)
 	pgrp_put(old);
 }
 
-/* A process that keeps its group from being orphaned: its parent is in another group of the same
- * session. */
+/*
+ * A process that keeps its group from being orphaned: its parent is in another group of the same
+ * session. The first process counts as one that a shell has started: whoever runs the sandbox is
+ * its parent and can continue it.
+ */
 static bool is_anchor(const struct thread_group *tg, const struct task *parent)
 {
 	const struct process_group *above = parent ? parent->tg->pgrp : NULL;
 
+	if (tg == kernel_get()->init)
+		return true;
 	return above && above != tg->pgrp && above->session == tg->pgrp->session;
 }
 
@@ -182,7 +187,7 @@ long task_setpgid(struct task *t, u32 pid, u32 pgid)
 	struct thread_group *tg;
 	int err;
 
-	if ((s32)pgid < 0)
+	if ((s32)pgid < 0 || (!pgid && (s32)pid < 0))
 		return -EINVAL;
 	fresh = pgrp_alloc();
 	if (!fresh)

@@ -539,8 +539,6 @@ int task_timer_settime(struct task *t, s32 id, int flags, const struct itimer_ns
 int task_timer_gettime(struct task *t, s32 id, struct itimer_ns *ret);
 int task_timer_getoverrun(struct task *t, s32 id);
 int task_timer_delete(struct task *t, s32 id);
-/* RLIMIT_CPU of tg may have changed: have it watched. */
-void task_cpu_limit_changed(struct thread_group *tg);
 
 #include "arena/arena.h"
 

@@ -16,5 +16,7 @@ void timer_signal_taken(struct posix_timer *timer, siginfo_t *info) REQUIRES(lc_
 void itimer_real_taken(struct thread_group *tg) REQUIRES(lc_sighand);
 /* TASK_WORK_CPU_TIMERS: see which CPU-time timers are due. Own fiber; parks. */
 void cpu_timers_check(struct task *t);
+/* RLIMIT_CPU of the group may have changed, or it is new and has one. */
+void cpu_limit_changed(struct thread_group *tg);
 /* Something of the group depends on CPU time now: have it looked at. */
 void cpu_timers_arm(struct thread_group *tg) REQUIRES(lc_sighand);

@@ -183,7 +183,11 @@ int pf_space_fork(struct pf_thread *t, struct pf_space **ret_space, struct pf_th
 		pf_thread_destroy(child);
 		return err;
 	}
-	child->cpu = -1;
+	/* The host keeps the registration across a fork. */
+	child->has_rseq = t->has_rseq;
+	child->rseq_area = t->rseq_area;
+	child->rseq_size = t->rseq_size;
+	child->rseq_signature = t->rseq_signature;
 	*ret_space = child->space;
 	*ret_thread = child;
 	return 0;
@@ -201,7 +205,7 @@ static struct pf_thread *unpark(struct pf_space *s)
 		list_del(&t->link);
 		list_add(&s->threads, &t->link);
 		s->thread_count++;
-		t->fiber = fiber_current();
+		t->owner = t->fiber = fiber_current();
 	}
 	systrap_unlock();
 	return t;

@@ -214,7 +214,7 @@ void pf_thread_destroy(struct pf_thread *t)
 	forget_rseq(t);
 	attend_stop(t);
 	systrap_lock();
-	t->fiber = NULL;
+	t->owner = t->fiber = NULL;
 	last = --s->thread_count == 0;
 	if (!last && !space_is_dead(s)) {
 		list_del(&t->link);
@@ -223,13 +223,10 @@ void pf_thread_destroy(struct pf_thread *t)
 		t = NULL;
 	}
 	systrap_unlock();
-	if (t) {
-		t->owner = NULL;
-		if (!last) {
-			thread_free(t);
-			return;
-		}
-	} else {
+	if (!t)
+		return;
+	if (!last) {
+		thread_free(t);
 		return;
 	}
 	pf_space_get(s);

@@ -539,7 +539,6 @@ static void pipe_release(struct file *f)
 	struct pipe *p = f->private;
 	struct inode *inode = f->inode;
 
-	/* Nobody else can be at the inode of a pipe without a name. */
 	mutex_lock(&inode->lock, &lc_inode);
 	if (pipe_count_end(p, f, false)) {
 		inode->fifo = NULL;
@@ -559,19 +558,35 @@ DEFINE_OPS(struct file_ops, pipe_file_ops) = {
 
 /* ---- making pipes ---- */
 
-/* One end of p as an open file: a fifo without a name. */
-static int pipe_open_end(struct subject *s, struct pipe *p, u32 flags, struct file **ret)
+/* The reading end: a fifo without a name. Its inode leads to the pipe, so that it can be opened
+ * again through /proc/PID/fd. */
+static int pipe_open_reader(struct subject *s, struct pipe *p, u32 flags, struct file **ret)
 {
 	u64 ino = hash_u64((u64)(uintptr_t)p) & 0x7fff'ffff;
 	char name[32];
 	int err;
 
 	snprintf(name, sizeof(name), "pipe:[%lu]", ino);
-	err = file_create_anon(s, name, OPS(pipe_file_ops), p, flags, ret);
+	err = file_create_anon(s, name, OPS(pipe_file_ops), p, O_RDONLY | flags, ret);
 	if (err)
 		return err;
 	(*ret)->inode->mode = S_IFIFO | 0600;
 	(*ret)->inode->ino = ino;
+	(*ret)->inode->fifo = p;
+	return 0;
+}
+
+/* The other end, of the same inode. */
+static int pipe_open_writer(struct subject *s, struct pipe *p, const struct file *reader, u32 flags,
+			    struct file **ret)
+{
+	int err = file_create(s, &reader->path, O_WRONLY | flags, ret);
+
+	if (err)
+		return err;
+	(*ret)->ops = OPS(pipe_file_ops);
+	(*ret)->private = p;
+	(*ret)->stream = true;
 	return 0;
 }
 
@@ -584,12 +599,12 @@ int pipe_create(struct subject *s, u32 flags, struct file *ret[2])
 		return -ENOMEM;
 	p->reader_opens = p->writer_opens = 1;
 	p->readers = p->writers = 1;
-	err = pipe_open_end(s, p, O_RDONLY | (flags & O_NONBLOCK), &ret[0]);
+	err = pipe_open_reader(s, p, flags & O_NONBLOCK, &ret[0]);
 	if (err) {
 		pipe_destroy(p);
 		return err;
 	}
-	err = pipe_open_end(s, p, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), &ret[1]);
+	err = pipe_open_writer(s, p, ret[0], flags & (O_NONBLOCK | O_DIRECT), &ret[1]);
 	if (err) {
 		p->writers = 0;
 		file_put(ret[0]);

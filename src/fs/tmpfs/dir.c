@@ -188,8 +188,10 @@ void tmpfs_dirs_destroy(struct super *sb)
 	list_for_each(dir, &dirs, all)
 		list_for_each_safe(e, next_e, &dir->entries, order)
 			tmpfs_entry_destroy(e);
-	list_for_each_safe(dir, next, &dirs, all)
+	list_for_each_safe(dir, next, &dirs, all) {
+		list_del(&dir->all); /* the root outlives the list */
 		inode_put(dir->inode);
+	}
 }
 
 /* ---- readdir ---- */

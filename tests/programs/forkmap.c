@@ -44,8 +44,13 @@ static void map_once(unsigned *seed)
 	for (size_t i = 0; i < pages; i++)
 		if (p[i * PAGE] != (unsigned char)(i + 1) || p[i * PAGE + 1] != 0)
 			fail("contents of a new mapping");
-	if (pages > 2 && munmap(p + PAGE, PAGE) != 0)
-		fail("munmap of a part");
+	/* A hole may be another thread's at once: what lies beside it is unmapped by itself. */
+	if (pages > 2) {
+		if (munmap(p + PAGE, PAGE) != 0 || munmap(p, PAGE) != 0)
+			fail("munmap of a part");
+		p += 2 * PAGE;
+		pages -= 2;
+	}
 	if (munmap(p, pages * PAGE) != 0)
 		fail("munmap");
 }

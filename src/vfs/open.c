@@ -127,12 +127,10 @@ static int create_last(struct opening *o, struct walk *w, bool *ret_more)
 	int err;
 
 	*ret_more = false;
+	if (w->last_type != LAST_NORM)
+		return walk_step(w, false, ret_more);
 	if (w->trailing)
 		return -EISDIR;
-	if (w->last_type != LAST_NORM) {
-		err = walk_step(w, false, ret_more);
-		return err ? err : dentry_is_dir(w->cur.dentry) ? -EISDIR : 0;
-	}
 	q = walk_qname(w);
 	d = dcache_lookup(w->cur.dentry, &q);
 	if (!d || !d->inode || dir->ops->revalidate) {

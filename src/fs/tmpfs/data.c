@@ -98,16 +98,32 @@ static void settle(struct tmpfs *fs, struct tmpfs_data *d) REQUIRES(lc_mappable)
 	host_file_unpin(d->mem);
 }
 
+/* At most how many bytes of pages [from, to) the memfd has still to allocate. */
+static u64 missing_pages(struct tmpfs_data *d, u64 from, u64 to) REQUIRES(lc_mappable)
+{
+	int fd = host_file_pin(d->mem);
+	s64 hole;
+
+	if (fd < 0)
+		return to - from;
+	hole = host_lseek(fd, (s64)from, SEEK_HOLE);
+	host_file_unpin(d->mem);
+	if (hole < 0)
+		return to - from;
+	return page_up((u64)hole) >= to ? 0 : to - page_up((u64)hole);
+}
+
 /* Charge for a write of [off, off + size) to the memfd. */
 static int charge_memory(struct tmpfs *fs, struct tmpfs_data *d, u64 off, u64 size)
 	REQUIRES(lc_mappable)
 {
-	u64 bytes = page_up(off + size) - page_down(off);
+	u64 from = page_down(off), to = page_up(off + size), bytes = to - from;
 
 	if (d->unsettled + bytes > SETTLE_BYTES)
 		settle(fs, d);
 	if (!charge(fs, d, bytes)) {
 		settle(fs, d);
+		bytes = missing_pages(d, from, to);
 		if (!charge(fs, d, bytes))
 			return -ENOSPC;
 	}

@@ -47,7 +47,7 @@ static int remap_check(const struct remap *m, int flags)
 		return -EINVAL;
 	if (m->keep && (!m->may_move || m->old_size != m->new_size))
 		return -EINVAL;
-	if (m->old_addr & ~PAGE_MASK || m->new_size == 0)
+	if (m->old_addr & ~PAGE_MASK || m->new_size == 0 || m->new_size > platform_task_size())
 		return -EINVAL;
 	return m->fixed || m->keep ? remap_check_target(m) : 0;
 }

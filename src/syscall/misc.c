@@ -373,14 +373,6 @@ long sys_prlimit64(struct task *t, int pid, int resource, struct uaddr unew, str
 
 /* ---- information ---- */
 
-static bool count_group(struct thread_group *tg, u32 pid, void *arg)
-{
-	u32 *count = arg;
-
-	*count += tg->task_count;
-	return true;
-}
-
 long sys_sysinfo(struct task *t, struct uaddr uinfo)
 {
 	struct sysinfo host, info = {};
@@ -389,7 +381,9 @@ long sys_sysinfo(struct task *t, struct uaddr uinfo)
 
 	if (err)
 		return err;
-	group_for_each(task_pid_ns(t), 1, count_group, &tasks);
+	tasks_lock();
+	tasks = kernel_get()->task_count;
+	tasks_unlock();
 	info.uptime = guest_clock_now(CLOCK_BOOTTIME) / 1'000'000'000;
 	info.totalram = host.totalram;
 	info.freeram = host.freeram;

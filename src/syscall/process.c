@@ -374,10 +374,6 @@ long sys_getppid(struct task *t)
 
 long sys_setpgid(struct task *t, int pid, int pgid)
 {
-	if (pgid < 0)
-		return -EINVAL;
-	if (pid < 0)
-		return -ESRCH;
 	return task_setpgid(t, (u32)pid, (u32)pgid);
 }
 

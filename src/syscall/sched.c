@@ -319,7 +319,9 @@ static long prio_walk(struct prio_walk *w, int which, int who)
 	w->best = 20;
 	if (which == PRIO_USER) {
 		w->uid = who ? (u32)who : caller->subject.cred->uid;
+		tasks_lock();
 		group_for_each(task_pid_ns(caller), 1, prio_user, w);
+		tasks_unlock();
 		return w->found ? w->error : -ESRCH;
 	}
 	tasks_lock();

@@ -139,64 +139,6 @@ long sys_rt_sigtimedwait(struct task *t, struct uaddr set, struct uaddr uinfo, s
 
 /* ---- sending ---- */
 
-struct kill_many {
-	struct task *sender;
-	const siginfo_t *info;
-	int found; /* processes that were tried */
-	int error; /* the last failure but EPERM, or 0 */
-	bool done; /* one was sent to */
-};
-
-static void kill_one(struct kill_many *k, struct thread_group *tg)
-{
-	int ret = signal_permission(k->sender, tg->leader, k->info->si_signo);
-
-	if (!ret)
-		ret = signal_send_group(tg, k->info);
-	k->found++;
-	if (!ret)
-		k->done = true;
-	else
-		k->error = ret;
-}
-
-static bool kill_if_other(struct thread_group *tg, u32 pid, void *arg)
-{
-	struct kill_many *k = arg;
-
-	if (pid > 1 && tg != k->sender->tg)
-		kill_one(k, tg);
-	return true;
-}
-
-/* kill(-1): everyone but init and the sender. */
-static long kill_all(struct task *t, const siginfo_t *info)
-{
-	struct kill_many k = { .sender = t, .info = info };
-
-	group_for_each(task_pid_ns(t), 1, kill_if_other, &k);
-	if (!k.found)
-		return -ESRCH;
-	return k.done || k.error == -EPERM ? 0 : k.error;
-}
-
-static long kill_pgrp(struct task *t, u32 pgid, const siginfo_t *info)
-{
-	struct kill_many k = { .sender = t, .info = info };
-	struct process_group *pg;
-	struct thread_group *tg;
-
-	tasks_lock();
-	pg = pgid ? pgrp_find(task_pid_ns(t), pgid) : t->tg->pgrp;
-	if (pg)
-		list_for_each(tg, &pg->members, pgrp_link)
-			kill_one(&k, tg);
-	tasks_unlock();
-	if (!k.found)
-		return -ESRCH;
-	return k.done ? 0 : k.error;
-}
-
 static long kill_process(struct task *t, u32 pid, const siginfo_t *info)
 {
 	struct task *target = process_lookup_get(t, pid);
@@ -222,7 +164,7 @@ long sys_kill(struct task *t, int pid, int sig)
 	siginfo_user(&info, sig, SI_USER, t, t);
 	if (pid > 0)
 		return kill_process(t, (u32)pid, &info);
-	return pid == -1 ? kill_all(t, &info) : kill_pgrp(t, (u32)-pid, &info);
+	return pid == -1 ? signal_kill_all(t, &info) : signal_kill_pgrp(t, (u32)-pid, &info);
 }
 
 /* Send to a thread; tgid 0: whatever process it is of. */

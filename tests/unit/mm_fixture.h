@@ -11,6 +11,7 @@
 
 #include "arena/arena.h"
 #include "arena/slab.h"
+#include "base/ops.h"
 #include "base/strbuf.h"
 #include "cred/cred.h"
 #include "cred/rlimit.h"
@@ -20,6 +21,9 @@
 #include "unit/fake_platform.h"
 
 #define PG PAGE_SIZE
+
+/* What cred asks of the kernel above it. */
+DEFINE_OPS(struct rlimit_hooks, rlimit_task_hooks) = {};
 
 static struct subject g_subject;
 static struct rlimits g_rlimits;

@@ -32,6 +32,7 @@
 #include "sched/fiber.h"
 #include "sched/sched.h"
 #include "syscall/syscall.h"
+#include "vfs/locks.h"
 #include "vfs/path.h"
 
 #define MAX_GROUPS 1024
@@ -216,6 +217,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	ret = syscall_init(k->strace_fd);
 	if (!ret)
 		ret = ipc_init();
+	if (!ret)
+		ret = locks_init();
 	if (ret)
 		return ret;
 	*what = "install the kernel's own filter";

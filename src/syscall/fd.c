@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 
 #include "ipc/pipe.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
+#include "vfs/locks.h"
 
 /* What F_SETFL may change. */
 #define SETFL_FLAGS (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
@@ -165,6 +167,142 @@ static long fcntl_sig(struct file *f, int cmd, u64 arg)
 	return ret;
 }
 
+/* ---- locks ---- */
+
+/* The bytes that a struct flock names, as flock64_to_posix_lock of Linux. */
+static int decode_range(struct task *t, struct file *f, const struct flock *l,
+			struct record_lock *ret)
+{
+	struct kstat k;
+	s64 base = 0;
+	int err;
+
+	switch (l->l_whence) {
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		base = f->pos;
+		break;
+	case SEEK_END:
+		err = inode_getattr(&t->subject, f->inode, &k);
+		if (err)
+			return err;
+		base = (s64)k.size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (l->l_start > INT64_MAX - base)
+		return -EOVERFLOW;
+	ret->start = base + l->l_start;
+	ret->end = INT64_MAX;
+	if (ret->start < 0)
+		return -EINVAL;
+	if (l->l_len > 0) {
+		if (l->l_len - 1 > INT64_MAX - ret->start)
+			return -EOVERFLOW;
+		ret->end = ret->start + l->l_len - 1;
+	} else if (l->l_len < 0) {
+		if (ret->start + l->l_len < 0)
+			return -EINVAL;
+		ret->end = ret->start - 1;
+		ret->start += l->l_len;
+	}
+	return 0;
+}
+
+/* Fetch and decode the lock of a command. */
+static int fetch_lock(struct task *t, struct file *f, bool open_file, struct uaddr addr,
+		      struct flock *ret_raw, struct record_lock *ret)
+{
+	int err = copy_in(&t->subject, ret_raw, addr, sizeof(*ret_raw));
+
+	if (err)
+		return err;
+	*ret = (struct record_lock){ .type = ret_raw->l_type, .open_file = open_file };
+	err = decode_range(t, f, ret_raw, ret);
+	if (err)
+		return err;
+	if (ret->type != F_RDLCK && ret->type != F_WRLCK && ret->type != F_UNLCK)
+		return -EINVAL;
+	return open_file && ret_raw->l_pid ? -EINVAL : 0;
+}
+
+static long fcntl_getlk(struct task *t, struct file *f, int cmd, struct uaddr addr)
+{
+	struct record_lock lock;
+	struct flock raw;
+	int err = fetch_lock(t, f, cmd == F_OFD_GETLK, addr, &raw, &lock);
+
+	if (err)
+		return err;
+	if (lock.type == F_UNLCK)
+		return -EINVAL;
+	lock_record_test(&t->subject, f, &lock);
+	raw.l_type = (short)lock.type;
+	if (lock.type != F_UNLCK) {
+		raw.l_whence = SEEK_SET;
+		raw.l_start = lock.start;
+		raw.l_len = lock.end == INT64_MAX ? 0 : lock.end - lock.start + 1;
+		raw.l_pid = lock.pid;
+	}
+	return copy_out(&t->subject, addr, &raw, sizeof(raw));
+}
+
+/* fd is closed, or another file by now: then its close may have come before the lock. */
+static bool fd_changed(struct task *t, int fd, const struct file *f)
+{
+	struct file *now = file_lookup_any(t, fd);
+
+	file_put(now);
+	return now != f;
+}
+
+static long fcntl_setlk(struct task *t, int fd, struct file *f, int cmd, struct uaddr addr)
+{
+	bool open_file = cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+	struct record_lock lock;
+	struct flock raw;
+	int err = fetch_lock(t, f, open_file, addr, &raw, &lock);
+
+	if (err)
+		return err;
+	if ((lock.type == F_RDLCK && !f->readable) || (lock.type == F_WRLCK && !f->writable))
+		return -EBADF;
+	err = lock_record(&t->subject, f, &lock, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+	if (!err && lock.type != F_UNLCK && fd_changed(t, fd, f)) {
+		lock.type = F_UNLCK;
+		err = lock_record(&t->subject, f, &lock, false);
+		return err ? err : -EBADF;
+	}
+	return task_restart(err, ERESTARTSYS);
+}
+
+long sys_flock(struct task *t, int fd, int op)
+{
+	static const int types[] = {
+		[LOCK_SH] = F_RDLCK, [LOCK_EX] = F_WRLCK, [LOCK_UN] = F_UNLCK
+	};
+	int kind = op & ~LOCK_NB;
+	struct file *f;
+	long ret;
+
+	/* LOCK_MAND, which nobody used: Linux says so in its log. */
+	if (kind & 32)
+		return 0;
+	if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+		return -EINVAL;
+	f = file_lookup(t, fd);
+	if (!f)
+		return -EBADF;
+	if (kind != LOCK_UN && !f->readable && !f->writable)
+		ret = -EBADF;
+	else
+		ret = lock_whole_file(f, types[kind], !(op & LOCK_NB));
+	file_put(f);
+	return task_restart(ret, ERESTARTSYS);
+}
+
 /* Commands on the file, not only the descriptor. */
 static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
 {
@@ -183,12 +321,8 @@ static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
 	case F_SETPIPE_SZ:
 		return pipe_fcntl(&t->subject, f, cmd, arg);
 	case F_GETLK:
-	case F_SETLK:
-	case F_SETLKW:
 	case F_OFD_GETLK:
-	case F_OFD_SETLK:
-	case F_OFD_SETLKW:
-		return -ENOLCK;
+		return fcntl_getlk(t, f, cmd, UADDR(arg));
 	default:
 		return -EINVAL;
 	}
@@ -217,6 +351,12 @@ long sys_fcntl(struct task *t, int fd, int cmd, u64 arg)
 		break;
 	case F_GETFL:
 		ret = f->flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+		break;
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		ret = f->flags & O_PATH ? -EBADF : fcntl_setlk(t, fd, f, cmd, UADDR(arg));
 		break;
 	default:
 		ret = f->flags & O_PATH ? -EBADF : fcntl_file(t, f, cmd, arg);

@@ -10,6 +10,7 @@
 #include <linux/wait.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -76,6 +77,9 @@ static const struct name_value names_fcntl[] = {
 	{ 5, "F_GETLK" },
 	{ 6, "F_SETLK" },
 	{ 7, "F_SETLKW" },
+	N(F_OFD_GETLK),
+	N(F_OFD_SETLK),
+	N(F_OFD_SETLKW),
 	N(F_SETOWN),
 	N(F_GETOWN),
 	N(F_SETSIG),
@@ -89,6 +93,8 @@ static const struct name_value names_fcntl[] = {
 	N(F_GET_SEALS),
 	END,
 };
+static const struct name_value names_flock[] = { N(LOCK_SH), N(LOCK_EX), N(LOCK_UN), N(LOCK_NB),
+						 END };
 static const struct name_value names_futex[] = {
 	{ 0, "FUTEX_WAIT" },
 	{ 1, "FUTEX_WAKE" },
@@ -260,18 +266,31 @@ static const struct name_value names_whence[] = {
 };
 
 static const struct name_value *const g_names[NAMES_COUNT] = {
-	[NAMES_access] = names_access,	     [NAMES_at] = names_at,
-	[NAMES_clock] = names_clock,	     [NAMES_clone] = names_clone,
-	[NAMES_epoll_ctl] = names_epoll_ctl, [NAMES_fcntl] = names_fcntl,
-	[NAMES_futex] = names_futex,	     [NAMES_itimer] = names_itimer,
-	[NAMES_madvise] = names_madvise,     [NAMES_mmap] = names_mmap,
-	[NAMES_mremap] = names_mremap,	     [NAMES_msync] = names_msync,
-	[NAMES_open] = names_open,	     [NAMES_prctl] = names_prctl,
-	[NAMES_prio] = names_prio,	     [NAMES_prot] = names_prot,
-	[NAMES_rlimit] = names_rlimit,	     [NAMES_rusage] = names_rusage,
-	[NAMES_sched] = names_sched,	     [NAMES_sigprocmask] = names_sigprocmask,
-	[NAMES_unlinkat] = names_unlinkat,   [NAMES_wait] = names_wait,
-	[NAMES_waitid] = names_waitid,	     [NAMES_whence] = names_whence,
+	[NAMES_access] = names_access,
+	[NAMES_at] = names_at,
+	[NAMES_clock] = names_clock,
+	[NAMES_clone] = names_clone,
+	[NAMES_epoll_ctl] = names_epoll_ctl,
+	[NAMES_fcntl] = names_fcntl,
+	[NAMES_flock] = names_flock,
+	[NAMES_futex] = names_futex,
+	[NAMES_itimer] = names_itimer,
+	[NAMES_madvise] = names_madvise,
+	[NAMES_mmap] = names_mmap,
+	[NAMES_mremap] = names_mremap,
+	[NAMES_msync] = names_msync,
+	[NAMES_open] = names_open,
+	[NAMES_prctl] = names_prctl,
+	[NAMES_prio] = names_prio,
+	[NAMES_prot] = names_prot,
+	[NAMES_rlimit] = names_rlimit,
+	[NAMES_rusage] = names_rusage,
+	[NAMES_sched] = names_sched,
+	[NAMES_sigprocmask] = names_sigprocmask,
+	[NAMES_unlinkat] = names_unlinkat,
+	[NAMES_wait] = names_wait,
+	[NAMES_waitid] = names_waitid,
+	[NAMES_whence] = names_whence,
 };
 
 const struct name_value *strace_names(enum name_table table)

@@ -18,8 +18,8 @@ struct syscall_info {
 };
 
 /*
- * Boot, once, after arena_create. strace_fd: the host descriptor that --strace writes to (it stays the
- * caller's to keep open), -1: no tracing.
+ * Boot, once, after arena_create. strace_fd: the host descriptor that --strace writes to (it stays
+ * the caller's to keep open), -1: no tracing.
  */
 [[nodiscard]] int syscall_init(int strace_fd);
 

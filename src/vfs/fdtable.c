@@ -17,6 +17,7 @@
 #include "cred/rlimit.h"
 #include "vfs/fdtable.h"
 #include "vfs/internal.h"
+#include "vfs/locks.h"
 
 #define FDS_MIN 64
 #define FDS_MAX 1'048'576u
@@ -149,10 +150,11 @@ void fdtable_get(struct fdtable *t)
 	refcount_get(&t->refs);
 }
 
-static void close_file(struct subject *s, struct file *f)
+static void close_file(struct subject *s, struct fdtable *t, struct file *f)
 {
 	if (f->ops->flush)
 		f->ops->flush(s, f);
+	locks_drop_table(t, f);
 	file_put(f);
 }
 
@@ -162,7 +164,7 @@ void fdtable_put(struct fdtable *t)
 		return;
 	for (u32 fd = 0; fd < t->fds->size; fd++)
 		if (t->fds->files[fd])
-			close_file(NULL, t->fds->files[fd]);
+			close_file(NULL, t, t->fds->files[fd]);
 	arena_free(t->fds);
 	slab_free(&slab_fdtable, t);
 }
@@ -362,7 +364,7 @@ int fd_install_at(struct subject *s, struct file *f, int fd, u32 flags)
 	}
 	spin_unlock(&t->lock, &lc_fdtable);
 	if (old)
-		close_file(s, old);
+		close_file(s, t, old);
 	return err ? err : fd;
 }
 
@@ -378,7 +380,7 @@ int fd_close(struct subject *s, int fd)
 	spin_unlock(&t->lock, &lc_fdtable);
 	if (!f)
 		return -EBADF;
-	close_file(s, f);
+	close_file(s, t, f);
 	return 0;
 }
 
@@ -407,7 +409,7 @@ static bool close_some(struct subject *s, u32 *at, u32 last, bool cloexec_only)
 	}
 	spin_unlock(&t->lock, &lc_fdtable);
 	for (u32 i = 0; i < count; i++)
-		close_file(s, batch[i]);
+		close_file(s, t, batch[i]);
 	return count == CLOSE_BATCH;
 }
 

@@ -17,6 +17,7 @@
 #include "cred/cred.h"
 #include "cred/rlimit.h"
 #include "vfs/internal.h"
+#include "vfs/locks.h"
 
 SLAB_CLASS(file, struct file, TRANSIENT(struct file, pos_lock.owner));
 
@@ -122,6 +123,7 @@ void file_put(struct file *f)
 		return;
 	if (!list_empty(&f->epitems))
 		OPS(epoll_file_hooks)->epoll_release(f);
+	locks_drop_file(f);
 	if (f->ops->release)
 		f->ops->release(f);
 	path_put(&f->path);

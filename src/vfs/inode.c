@@ -8,6 +8,7 @@
 #include "cred/cred.h"
 #include "time/clock.h"
 #include "vfs/internal.h"
+#include "vfs/locks.h"
 
 SLAB_CLASS(inode, struct inode, TRANSIENT(struct inode, lock.owner));
 
@@ -36,7 +37,6 @@ struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 in
 	i->gid = gid;
 	i->nlink = 1;
 	i->atime = i->mtime = i->ctime = i->btime = vfs_now();
-	list_init(&i->locks);
 	return i;
 }
 
@@ -51,6 +51,7 @@ void inode_put(struct inode *i)
 		return;
 	if (i->ops->evict)
 		i->ops->evict(i);
+	locks_destroy(i);
 	slab_free(&slab_inode, i);
 }
 

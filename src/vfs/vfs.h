@@ -26,6 +26,7 @@ struct dentry;
 struct dir_context;
 struct epitem;
 struct file;
+struct file_locks;
 struct inode;
 struct mount;
 struct strbuf;
@@ -207,7 +208,7 @@ struct inode {
 	u64 rdev; /* [I] */
 	struct timespec atime, mtime, ctime, btime; /* [lc_inode_attr] */
 	void *private; /* [file system] arena object */
-	struct list locks; /* [lc_inode_attr] record locks (later) */
+	struct file_locks *locks; /* [a] made with the first lock (locks.c) */
 	void *fifo; /* [lc_inode] struct pipe of a fifo */
 };
 
@@ -359,13 +360,16 @@ void super_put(struct super *sb); /* may park */
  * Character devices: constant rows, found by device number when a node is opened.
  *
  *	DEFINE_CHRDEV(mem, .major = 1, .minor = 3, .count = 7, .open = mem_open);
+ *
+ * What makes the nodes refers to chrdev_mem, so that the linker takes it in.
  */
 struct chrdev {
 	u32 major, minor, count;
 	int (*open)(struct subject *s, struct inode *inode, struct file *file);
 };
 #define DEFINE_CHRDEV(name, ...) \
-	static const struct chrdev chrdev_##name \
+	extern const struct chrdev chrdev_##name; \
+	const struct chrdev chrdev_##name \
 		__attribute__((section("donjon_chrdevs"), aligned(8), used)) = { __VA_ARGS__ }
 
 /* ---- directories ---- */

@@ -646,6 +646,7 @@ static bool fifo_partner(struct pipe *p, const struct file *f, u32 seen)
 
 static int fifo_open(struct subject *s, struct inode *inode, struct file *f)
 {
+	const struct file_ops *unopened = f->ops;
 	struct pipe *p;
 	u32 seen;
 	int err = fifo_attach(inode, f, &p);
@@ -655,7 +656,8 @@ static int fifo_open(struct subject *s, struct inode *inode, struct file *f)
 	f->ops = OPS(pipe_file_ops);
 	f->private = p;
 	f->stream = true;
-	if (f->readable && f->writable)
+	/* A pipe opened again, through /proc, waits for nobody. */
+	if ((f->readable && f->writable) || !f->path.mnt)
 		return 0;
 	spin_lock(&p->lock, &lc_ipc);
 	seen = f->readable ? p->writer_opens : p->reader_opens;
@@ -668,7 +670,7 @@ static int fifo_open(struct subject *s, struct inode *inode, struct file *f)
 	if (err) {
 		pipe_release(f);
 		f->private = NULL;
-		f->ops = NULL;
+		f->ops = unopened;
 	}
 	return err;
 }

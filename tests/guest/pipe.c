@@ -188,6 +188,47 @@ static void vectors(void)
 	need(memcmp(a, "ab", 2) == 0 && memcmp(b, "cde", 3) == 0);
 }
 
+/* A pipe opened again through /proc waits for nobody, and gives what is in it. */
+static void reopened(void)
+{
+	char path[32], text[8];
+	int fd[2];
+	need(pipe(fd) == 0 && write(fd[1], "abc", 3) == 3);
+	close(fd[1]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd[0]);
+	int again = open(path, O_RDONLY);
+	need(again >= 0);
+	need(read(again, text, sizeof(text)) == 3 && memcmp(text, "abc", 3) == 0);
+	need(read(fd[0], text, sizeof(text)) == 0);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* Opening a fifo that nobody has open at the other end waits, until a signal. */
+static void interrupted_open(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	char path[64];
+	char *dir = temp_dir();
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	need(mkfifo(path, 0600) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
+	pid_t parent = getpid(), child = tap_fork();
+	if (!child) {
+		for (int i = 0; i < 500 && kill(parent, SIGUSR1) == 0; i++)
+			pause_ms(10);
+		_exit(0);
+	}
+	need_err(open(path, O_RDONLY), EINTR);
+	need_err(open(path, O_WRONLY), EINTR);
+	kill(child, SIGKILL);
+	tap_wait(child);
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	tap_begin();
@@ -198,5 +239,7 @@ int main(void)
 	child_ok(atomic_writes, "writes of up to PIPE_BUF bytes are not mixed");
 	child_ok(packets, "O_DIRECT keeps packets apart");
 	child_ok(vectors, "readv and writev");
+	child_ok(reopened, "a pipe opened again through /proc");
+	child_ok(interrupted_open, "a signal ends the wait for a fifo's other end");
 	return tap_end();
 }

@@ -79,17 +79,14 @@ static int open_check(struct opening *o, const struct path *p)
 
 static int inode_open(struct subject *s, struct inode *inode, struct file *f)
 {
-	if (f->path.mnt) {
-		if (S_ISFIFO(inode->mode))
-			return OPS(ipc_vfs_hooks)->fifo_open(s, inode, f);
-		if (S_ISCHR(inode->mode) && !inode->ops->open)
-			return chrdev_open(s, inode, f);
-	} else if (!inode->ops->open && S_ISFIFO(inode->mode) && inode->fifo) {
+	if (inode->ops->open)
+		return inode->ops->open(s, inode, f);
+	/* Of pipes without a name, those that can be opened again have their pipe there. */
+	if (S_ISFIFO(inode->mode) && (f->path.mnt || inode->fifo))
 		return OPS(ipc_vfs_hooks)->fifo_open(s, inode, f);
-	}
-	if (S_ISBLK(inode->mode) || S_ISSOCK(inode->mode) || !inode->ops->open)
-		return -ENXIO;
-	return inode->ops->open(s, inode, f);
+	if (S_ISCHR(inode->mode) && f->path.mnt)
+		return chrdev_open(s, inode, f);
+	return -ENXIO;
 }
 
 static int open_place(struct opening *o, const struct path *p, struct file **ret)

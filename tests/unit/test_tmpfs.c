@@ -191,8 +191,7 @@ static void do_readdir(struct sys *y, const char *path, struct strbuf *log)
 		if (err)
 			return;
 		file_put(f);
-		if (f->path.dentry && at_walk(y->w, path, 0) == 0)
-			count = list_dir(y->w, path, g_names, ARRAY_SIZE(g_names), 3);
+		count = list_dir(y->w, path, g_names, ARRAY_SIZE(g_names), 3);
 	} else {
 		int fd = open(path, O_RDONLY | O_DIRECTORY);
 		struct dirent *e;

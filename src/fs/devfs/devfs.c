@@ -10,12 +10,16 @@
 
 #define DEVFS_SIZE_LIMIT (1u << 20)
 
+extern const struct chrdev chrdev_mem;
+
 static const struct {
 	const char *name;
+	const struct chrdev *driver; /* null: none yet */
 	u32 major, minor;
 } nodes[] = {
-	{ "null", 1, 3 },   { "zero", 1, 5 },	 { "full", 1, 7 },
-	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
+	{ "null", &chrdev_mem, 0, 3 },	  { "zero", &chrdev_mem, 0, 5 },
+	{ "full", &chrdev_mem, 0, 7 },	  { "random", &chrdev_mem, 0, 8 },
+	{ "urandom", &chrdev_mem, 0, 9 }, { "tty", NULL, 5, 0 },
 };
 
 static const struct {
@@ -35,9 +39,12 @@ int devfs_create(struct super **ret)
 	err = tmpfs_create_type("devtmpfs", 0755, 0, 0, DEVFS_SIZE_LIMIT, &sb);
 	if (err)
 		return err;
-	for (size_t i = 0; !err && i < ARRAY_SIZE(nodes); i++)
+	for (size_t i = 0; !err && i < ARRAY_SIZE(nodes); i++) {
+		u32 major = nodes[i].driver ? nodes[i].driver->major : nodes[i].major;
+
 		err = tmpfs_add_node(sb, nodes[i].name, S_IFCHR | 0666,
-				     makedev(nodes[i].major, nodes[i].minor));
+				     makedev(major, nodes[i].minor));
+	}
 	for (size_t i = 0; !err && i < ARRAY_SIZE(links); i++)
 		err = tmpfs_add_symlink(sb, links[i].name, links[i].target);
 	if (!err)

@@ -15,6 +15,12 @@
 /* Positions of the made-up names, after all of the host's. */
 #define POS_MADE_UP (INT64_MAX - 16)
 
+/* The host's own last position may be INT64_MAX (ext4). */
+static bool is_made_up(s64 pos)
+{
+	return pos >= POS_MADE_UP && pos <= POS_MADE_UP + MOUNTPOINTS_MAX;
+}
+
 /* ---- regular files ---- */
 
 static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
@@ -160,7 +166,7 @@ static bool host_has(struct inode *root, const char *name)
 static int emit_made_up(struct file *f, struct dir_context *ctx)
 {
 	struct hostfs *fs = hostfs_of(f->inode->sb);
-	u32 i = ctx->pos >= POS_MADE_UP ? (u32)(ctx->pos - POS_MADE_UP) : 0;
+	u32 i = is_made_up(ctx->pos) ? (u32)(ctx->pos - POS_MADE_UP) : 0;
 
 	if (hostfs_node_of(f->inode)->parent)
 		return 0;
@@ -184,7 +190,7 @@ static int hostfs_iterate(struct subject *s, struct file *f, struct dir_context 
 		dir_emit_dots(f, ctx);
 		return 0;
 	}
-	if (ctx->pos < POS_MADE_UP) {
+	if (!is_made_up(ctx->pos)) {
 		ret = emit_host(f, ctx);
 		if (ret <= 0)
 			return ret;

@@ -482,35 +482,30 @@ void tmpfs_set_proc_fd(struct super *sb, int proc_fd)
 
 /* ---- made by the kernel ---- */
 
-static int finish_add(struct inode *dir, int err, struct inode *inode) NO_THREAD_SAFETY_ANALYSIS
+static int add(struct super *sb, const char *name, u32 mode, u64 rdev, const char *target)
 {
+	struct inode *dir = sb->root->inode, *inode = NULL;
+	int err;
+
+	mutex_lock(&dir->lock, &lc_inode_dir);
+	err = target ? tmpfs_symlink(NULL, dir, name, target, &inode) :
+		       make(NULL, dir, name, mode, rdev, &inode);
 	mutex_unlock(&dir->lock, &lc_inode_dir);
-	if (!err)
-		inode_put(inode);
+	inode_put(inode);
 	return err;
 }
 
-int tmpfs_add_dir(struct super *sb, const char *name, u32 mode) NO_THREAD_SAFETY_ANALYSIS
+int tmpfs_add_dir(struct super *sb, const char *name, u32 mode)
 {
-	struct inode *dir = sb->root->inode, *inode = NULL;
-
-	mutex_lock(&dir->lock, &lc_inode_dir);
-	return finish_add(dir, tmpfs_mkdir(NULL, dir, name, mode, &inode), inode);
+	return add(sb, name, S_IFDIR | mode, 0, NULL);
 }
 
-int tmpfs_add_node(struct super *sb, const char *name, u32 mode, u64 rdev) NO_THREAD_SAFETY_ANALYSIS
+int tmpfs_add_node(struct super *sb, const char *name, u32 mode, u64 rdev)
 {
-	struct inode *dir = sb->root->inode, *inode = NULL;
-
-	mutex_lock(&dir->lock, &lc_inode_dir);
-	return finish_add(dir, tmpfs_mknod(NULL, dir, name, mode, rdev, &inode), inode);
+	return add(sb, name, mode, rdev, NULL);
 }
 
 int tmpfs_add_symlink(struct super *sb, const char *name, const char *target)
-	NO_THREAD_SAFETY_ANALYSIS
 {
-	struct inode *dir = sb->root->inode, *inode = NULL;
-
-	mutex_lock(&dir->lock, &lc_inode_dir);
-	return finish_add(dir, tmpfs_symlink(NULL, dir, name, target, &inode), inode);
+	return add(sb, name, 0, 0, target);
 }

@@ -1,0 +1,327 @@
+/* hostfs over a directory made for the purpose. */
+
+#include "unit/vfs_fixture.h"
+
+#include <sys/stat.h>
+
+#include "fs/hostfs/hostfs.h"
+#include "host/host.h"
+
+static char g_dir[64];
+
+static void host_path(char *buf, size_t size, const char *name)
+{
+	snprintf(buf, size, "%s/%s", g_dir, name);
+}
+
+static void host_put(const char *name, const char *text)
+{
+	char path[200];
+	int fd;
+
+	host_path(path, sizeof(path), name);
+	fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void host_mkdir(const char *name, u32 mode)
+{
+	char path[200];
+
+	host_path(path, sizeof(path), name);
+	assert_int_equal(mkdir(path, mode), 0);
+}
+
+static u32 open_descriptors(void)
+{
+	u32 n = 0;
+
+	for (int fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* A world over g_dir, or another directory. */
+static void begin(struct world *w, const char *dir, u32 flags)
+{
+	u64 live = slab_count_all();
+	struct super *sb;
+
+	assert_int_equal(hostfs_create(open(dir, O_PATH | O_DIRECTORY), flags, &sb), 0);
+	assert_int_equal(hostfs_add_mountpoint(sb, "dev"), 0);
+	assert_int_equal(hostfs_add_mountpoint(sb, "d"), 0);
+	world_begin_on(w, sb, live);
+}
+
+static void make_tree(void)
+{
+	char path[200];
+
+	snprintf(g_dir, sizeof(g_dir), "/tmp/test_hostfs.XXXXXX");
+	assert_non_null(mkdtemp(g_dir));
+	host_mkdir("d", 0755);
+	host_mkdir("d/e", 0755);
+	host_mkdir("many", 0755);
+	host_put("f", "hello, world");
+	host_put("d/g", "deep");
+	host_path(path, sizeof(path), "l");
+	assert_int_equal(symlink("d/g", path), 0);
+	host_path(path, sizeof(path), "abs");
+	assert_int_equal(symlink("/d/g", path), 0);
+	host_path(path, sizeof(path), "out");
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	host_path(path, sizeof(path), "fifo");
+	assert_int_equal(mkfifo(path, 0666), 0);
+	for (int i = 0; i < 700; i++) {
+		snprintf(path, sizeof(path), "many/d%d", i);
+		host_mkdir(path, 0755);
+		snprintf(path, sizeof(path), "many/d%d/f", i);
+		host_put(path, "x");
+	}
+}
+
+static void remove_tree(void)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "rm -rf %s", g_dir);
+	assert_int_equal(system(command), 0); // NOLINT
+}
+
+static void body_read(struct world *w)
+{
+	char buf[32] = {};
+	struct kstat st;
+	struct stat host;
+	struct file *f;
+	struct path p;
+	char path[200];
+	s64 pos = 7;
+	int fd;
+
+	begin(w, g_dir, 0);
+	f = must_open(w, "/f", O_RDONLY, 0);
+	assert_int_equal(get_at(w, f, buf, 5, NULL), 5);
+	assert_string_equal(buf, "hello");
+	assert_int_equal(get_at(w, f, buf, sizeof(buf), &pos), 5);
+	assert_memory_equal(buf, "world", 5);
+	assert_int_equal(file_lseek(&w->s, f, 0, SEEK_END), 12);
+	assert_int_equal(get_at(w, f, buf, 5, NULL), 0);
+	assert_int_equal(f->ops->host_fd_get(f, false, &fd), 0);
+	assert_int_equal(host_fcntl(fd, F_GETFL, 0) & O_ACCMODE, O_RDONLY);
+	f->ops->host_fd_put(f, fd);
+	file_put(f);
+	/* stat agrees with the host's. */
+	host_path(path, sizeof(path), "f");
+	assert_int_equal(stat(path, &host), 0);
+	assert_int_equal(at_stat(w, "/f", 0, &st), 0);
+	assert_int_equal(st.ino, host.st_ino);
+	assert_int_equal(st.dev, host.st_dev);
+	assert_int_equal(st.size, host.st_size);
+	assert_int_equal(st.mode, host.st_mode);
+	assert_int_equal(st.mtime.tv_nsec, host.st_mtim.tv_nsec);
+	/* Links are the guest's: they stay in its tree. */
+	f = must_open(w, "/abs", O_RDONLY, 0);
+	assert_int_equal(get_at(w, f, buf, 4, NULL), 4);
+	assert_memory_equal(buf, "deep", 4);
+	file_put(f);
+	assert_int_equal(at_walk(w, "/out", WALK_FOLLOW), -ENOENT);
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/l", 0, &p), 0);
+	assert_int_equal(vfs_readlink(&w->s, &p, buf, sizeof(buf)), 3);
+	assert_memory_equal(buf, "d/g", 3);
+	assert_int_equal(vfs_readlink(&w->s, &p, buf, 2), 2);
+	path_put(&p);
+	assert_int_equal(at_walk(w, "/../../d/../f", 0), 0);
+	world_end(w);
+}
+
+static void body_readonly(struct world *w)
+{
+	struct file *f;
+	struct path p;
+
+	begin(w, g_dir, 0);
+	assert_int_equal(at_open(w, "/f", O_RDWR, 0, &f), -EROFS);
+	assert_int_equal(at_open(w, "/f", O_RDONLY | O_TRUNC, 0, &f), -EROFS);
+	assert_int_equal(at_open(w, "/new", O_CREAT | O_RDWR, 0644, &f), -EROFS);
+	file_put(must_open(w, "/f", O_CREAT | O_RDONLY, 0644));
+	assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/new", 0755), -EROFS);
+	assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/d", 0755), -EEXIST);
+	assert_int_equal(vfs_unlink(&w->s, AT_FDCWD, "/f"), -EROFS);
+	assert_int_equal(vfs_rmdir(&w->s, AT_FDCWD, "/d"), -EROFS);
+	assert_int_equal(vfs_rename(&w->s, AT_FDCWD, "/f", AT_FDCWD, "/g", 0), -EROFS);
+	assert_int_equal(vfs_link(&w->s, AT_FDCWD, "/f", AT_FDCWD, "/g", 0), -EROFS);
+	assert_int_equal(vfs_symlink(&w->s, "x", AT_FDCWD, "/g"), -EROFS);
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/f", 0, &p), 0);
+	assert_int_equal(vfs_setattr(&w->s, &p, &(struct iattr){ .valid = ATTR_MODE, .mode = 0 }),
+			 -EROFS);
+	assert_int_equal(vfs_truncate(&w->s, &p, 0), -EROFS);
+	assert_int_equal(vfs_permission(&w->s, &p, W_OK), -EROFS);
+	assert_int_equal(vfs_permission(&w->s, &p, R_OK), 0);
+	path_put(&p);
+	/* A fifo of the host's is seen, and never opened. */
+	assert_int_equal(at_open(w, "/fifo", O_RDONLY, 0, &f), -EACCES);
+	world_end(w);
+}
+
+static void body_readdir(struct world *w)
+{
+	static char names[800][NAME_MAX_GUEST + 1];
+	u32 n;
+
+	begin(w, g_dir, 0);
+	n = list_dir(w, "/", names, ARRAY_SIZE(names), 2);
+	/* . .. abs d dev f fifo l many out: dev is made up, d is the host's. */
+	assert_int_equal(n, 10);
+	assert_string_equal(names[3], "d");
+	assert_string_equal(names[4], "dev");
+	assert_int_equal(list_dir(w, "/dev", names, ARRAY_SIZE(names), 10), 2);
+	assert_int_equal(at_walk(w, "/dev/null", 0), -ENOENT);
+	assert_int_equal(at_walk(w, "/d/e", 0), 0);
+	assert_int_equal(list_dir(w, "/many", names, ARRAY_SIZE(names), 13), 702);
+	for (u32 i = 1; i < 702; i++)
+		assert_true(strcmp(names[i], names[i - 1]) > 0);
+	world_end(w);
+}
+
+/* More directories and files than descriptors are kept. */
+static void body_budget(struct world *w)
+{
+	u32 before = open_descriptors(), peak;
+	struct file *held[700];
+	char name[40], c;
+
+	begin(w, g_dir, 0);
+	for (int i = 0; i < 700; i++) {
+		snprintf(name, sizeof(name), "/many/d%d/f", i);
+		held[i] = must_open(w, name, O_RDONLY, 0);
+	}
+	peak = open_descriptors();
+	assert_true(peak < before + 530);
+	for (int i = 0; i < 700; i++) {
+		assert_int_equal(get_at(w, held[i], &c, 1, NULL), 1);
+		assert_int_equal(c, 'x');
+		file_put(held[i]);
+	}
+	assert_true(open_descriptors() < before + 530);
+	world_end(w);
+	assert_int_equal(open_descriptors(), before);
+}
+
+/* With HOSTFS_REVALIDATE what changes on the host is seen; without it, it need not be. */
+static void body_revalidate(struct world *w)
+{
+	struct kstat st;
+	struct file *f;
+	char path[200], buf[16] = {};
+
+	begin(w, g_dir, HOSTFS_REVALIDATE);
+	assert_int_equal(at_walk(w, "/fresh", 0), -ENOENT);
+	host_put("fresh", "one");
+	f = must_open(w, "/fresh", O_RDONLY, 0);
+	host_put("fresh", "longer");
+	assert_int_equal(at_stat(w, "/fresh", 0, &st), 0);
+	assert_int_equal(st.size, 6);
+	assert_int_equal(get_at(w, f, buf, sizeof(buf), NULL), 6);
+	host_path(path, sizeof(path), "fresh");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(at_walk(w, "/fresh", 0), -ENOENT);
+	host_mkdir("fresh", 0755);
+	assert_int_equal(at_walk(w, "/fresh", WALK_DIRECTORY), 0);
+	assert_int_equal(rmdir(path), 0);
+	/* A file replaced by a link is not followed by the host. */
+	host_put("fresh", "two");
+	assert_int_equal(at_walk(w, "/fresh", 0), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(at_walk(w, "/fresh", WALK_FOLLOW), -ENOENT);
+	assert_int_equal(at_walk(w, "/fresh", 0), 0);
+	assert_int_equal(unlink(path), 0);
+	file_put(f);
+	world_end(w);
+}
+
+/* The host's /proc and /sys are empty directories here. */
+static void body_refused(struct world *w)
+{
+	char names[8][NAME_MAX_GUEST + 1];
+	struct super *sb;
+
+	begin(w, "/", 0);
+	if (access("/proc/self", F_OK) == 0) {
+		assert_int_equal(at_walk(w, "/proc", WALK_DIRECTORY), 0);
+		assert_int_equal(at_walk(w, "/proc/self", 0), -ENOENT);
+		assert_int_equal(list_dir(w, "/proc", names, 8, 8), 2);
+	}
+	if (access("/sys/kernel", F_OK) == 0)
+		assert_int_equal(at_walk(w, "/sys/kernel", 0), -ENOENT);
+	assert_int_equal(at_walk(w, "/usr/bin", WALK_FOLLOW | WALK_DIRECTORY), 0);
+	world_end(w);
+	assert_int_equal(hostfs_create(open("/dev/null", O_RDONLY), 0, &sb), -ENOTDIR);
+}
+
+/* Every host call fails once: no crash, no leak. */
+static u32 g_countdown;
+
+static long fail_nth(long nr)
+{
+	if (g_countdown && --g_countdown == 0)
+		return -EIO;
+	return 0;
+}
+
+static void body_faults(struct world *w)
+{
+	u32 before = open_descriptors();
+
+	for (u32 n = 1; n < 40; n++) {
+		struct file *f;
+		char buf[4];
+
+		begin(w, g_dir, 0);
+		g_countdown = n;
+		host_set_fault_hook(fail_nth);
+		if (!at_open(w, "/d/g", O_RDONLY, 0, &f)) {
+			(void)get_at(w, f, buf, 4, NULL);
+			file_put(f);
+		}
+		(void)at_walk(w, "/l", WALK_FOLLOW);
+		if (!at_open(w, "/many", O_RDONLY, 0, &f)) {
+			struct listing l = { .ctx.emit = listing_emit };
+
+			(void)!file_iterate(&w->s, f, &l.ctx);
+			file_put(f);
+		}
+		host_set_fault_hook(NULL);
+		world_end(w);
+	}
+	assert_int_equal(open_descriptors(), before);
+}
+
+TEST_OWN(read)
+TEST_OWN(readonly)
+TEST_OWN(readdir)
+TEST_OWN(budget)
+TEST_OWN(revalidate)
+TEST_OWN(refused)
+TEST_OWN(faults)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read),	   cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_readdir),	   cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_revalidate), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_faults),
+	};
+	int failed;
+
+	if (arena_create())
+		return 1;
+	make_tree();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	remove_tree();
+	return failed;
+}

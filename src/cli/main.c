@@ -1,5 +1,6 @@
 /*
- * The command: donjon run, syscalls, doctor. Decodes its arguments and nothing else; src/sandbox does the work.
+ * The command: donjon run, syscalls, doctor. Decodes its arguments and nothing else; src/sandbox
+ * does the work.
  */
 
 #include <errno.h>
@@ -53,13 +54,15 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ..
 	return EXIT_OWN_FAILURE;
 }
 
-/* "1.5s", "500ms", "2m", "1h", "10": seconds. False if it is none of these, zero, or over 100 years. */
+/* "1.5s", "500ms", "2m", "1h", "10": seconds. False if it is none of these, zero, or over 100
+ * years. */
 static bool parse_duration(const char *text, s64 *ret_ns)
 {
 	static const struct {
 		const char *name;
 		double ns;
-	} units[] = { { "", 1e9 }, { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 6e10 }, { "h", 3.6e12 } };
+	} units[] = { { "", 1e9 },  { "ns", 1 },   { "us", 1e3 },  { "ms", 1e6 },
+		      { "s", 1e9 }, { "m", 6e10 }, { "h", 3.6e12 } };
 	char *end;
 	double value = strtod(text, &end);
 
@@ -134,7 +137,16 @@ static bool env_option(struct env *e, const char *arg)
 	return true;
 }
 
-enum { OPT_ENV = 256, OPT_CLEAR_ENV, OPT_WORKDIR, OPT_CPUS, OPT_TIMEOUT, OPT_STRACE, OPT_LOG, OPT_HELP };
+enum {
+	OPT_ENV = 256,
+	OPT_CLEAR_ENV,
+	OPT_WORKDIR,
+	OPT_CPUS,
+	OPT_TIMEOUT,
+	OPT_STRACE,
+	OPT_LOG,
+	OPT_HELP
+};
 
 static const struct option run_options[] = {
 	{ "env", required_argument, NULL, OPT_ENV },
@@ -173,7 +185,8 @@ static int parse_option(int opt, struct sandbox_config *config, bool *clear_env)
 		return 0;
 	case OPT_TIMEOUT:
 		if (!parse_duration(optarg, &config->timeout_ns))
-			return usage_error("--timeout %s: give a duration like 30s, 500ms or 5m", optarg);
+			return usage_error("--timeout %s: give a duration like 30s, 500ms or 5m",
+					   optarg);
 		return 0;
 	case OPT_STRACE:
 		config->strace = true;
@@ -181,7 +194,9 @@ static int parse_option(int opt, struct sandbox_config *config, bool *clear_env)
 		return 0;
 	case OPT_LOG:
 		if (!parse_log(optarg, config))
-			return usage_error("--log %s: give error, warn, info or debug, and :FILE if wanted", optarg);
+			return usage_error(
+				"--log %s: give error, warn, info or debug, and :FILE if wanted",
+				optarg);
 		return 0;
 	default:
 		return usage_error("unknown option, or one without its argument: %s", "donjon run");
@@ -217,7 +232,8 @@ static int cmd_run(int argc, char **argv, struct sandbox_config *config)
 			return 0;
 		}
 		if (opt == '?')
-			return usage_error("%s: unknown option, or its argument is missing", argv[optind - 1]);
+			return usage_error("%s: unknown option, or its argument is missing",
+					   argv[optind - 1]);
 		ret = parse_option(opt, config, &clear_env);
 		if (ret)
 			return ret;

@@ -103,6 +103,7 @@ void host_random(void *buf, size_t size);
 u64 host_random_u64(void);
 pid_t host_getpid(void);
 pid_t host_gettid(void);
+_Noreturn void host_exit(int status); /* exit_group: the whole process, nothing flushed */
 int host_kill(pid_t pid, int sig);
 int host_tgkill(pid_t tgid, pid_t tid, int sig);
 int host_pidfd_open(pid_t pid, unsigned int flags);

@@ -309,6 +309,12 @@ pid_t host_gettid(void)
 	return (pid_t)CALL0(SYS_gettid);
 }
 
+_Noreturn void host_exit(int status)
+{
+	for (;;)
+		host_call(SYS_exit_group, status, 0, 0, 0, 0, 0);
+}
+
 int host_kill(pid_t pid, int sig)
 {
 	return (int)CALL2(SYS_kill, pid, sig);

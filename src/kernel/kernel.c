@@ -8,6 +8,7 @@
 
 #include "kernel/task.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "arena/slab.h"
@@ -37,8 +38,8 @@ static struct uts_ns *uts_ns_create(const char *hostname)
 		return NULL;
 	refcount_init(&uts->refs, 1);
 	spin_init(&uts->lock);
-	strncpy(uts->nodename, hostname ? hostname : "donjon", sizeof(uts->nodename) - 1);
-	strncpy(uts->domainname, "(none)", sizeof(uts->domainname) - 1);
+	snprintf(uts->nodename, sizeof(uts->nodename), "%s", hostname ? hostname : "donjon");
+	snprintf(uts->domainname, sizeof(uts->domainname), "(none)");
 	return uts;
 }
 

@@ -1,10 +1,12 @@
 /*
- * The command's side of a sandbox. It stays single-threaded and holds no guest state: it clones the kernel process,
- * waits for messages, signals and the timeout, and turns what happened into an exit status.
+ * The command's side of a sandbox. It stays single-threaded and holds no guest state: it clones the
+ * kernel process, waits for messages, signals and the timeout, and turns what happened into an exit
+ * status.
  *
- * Nothing may be left when any process dies by SIGKILL. The kernel process is pid 1 of its pid namespace, so its death
- * ends every stub; it asks for SIGKILL at the command's death (PR_SET_PDEATHSIG). Where no pid namespace can be had the
- * command is a child subreaper and kills what it inherits.
+ * Nothing may be left when any process dies by SIGKILL. The kernel process is pid 1 of its pid
+ * namespace, so its death ends every stub; it asks for SIGKILL at the command's death
+ * (PR_SET_PDEATHSIG). Where no pid namespace can be had the command is a child subreaper and kills
+ * what it inherits.
  */
 
 #include <errno.h>
@@ -23,6 +25,7 @@
 #include "sandbox/control.h"
 #include "sandbox/isolate.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/say.h"
 
 /* How long guest processes have to be ended in, and then the kernel, after the timeout. */
 #define KILL_GRACE_NS 2'000'000'000LL
@@ -39,11 +42,12 @@ struct command {
 	int exit_status;
 };
 
-static const int relayed_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGALRM };
+static const int relayed_signals[] = { SIGHUP,	SIGINT,	  SIGQUIT, SIGTERM, SIGUSR1,
+				       SIGUSR2, SIGWINCH, SIGCONT, SIGALRM };
 
 static void complain(const char *what, int error)
 {
-	fprintf(stderr, "donjon: %s: %s\n", what, strerror(-error));
+	say(2, "donjon: %s: %s\n", what, strerror(-error));
 }
 
 static u64 watched_mask(void)
@@ -66,8 +70,9 @@ static int start_kernel(struct command *c)
 	c->flags = isolate_clone_flags(isolate_privileged());
 	pid = host_call(SYS_clone, (long)c->flags | SIGCHLD, 0, 0, 0, 0, 0);
 	if (pid == -EPERM || pid == -ENOSPC || pid == -EINVAL || pid == -EUSERS) {
-		fprintf(stderr, "donjon: warning: this host grants no namespaces (%s): isolation is reduced; see donjon doctor\n",
-			strerror((int)-pid));
+		say(2,
+		    "donjon: warning: this host grants no namespaces (%s): isolation is reduced; see donjon doctor\n",
+		    strerror((int)-pid));
 		c->flags = (u64)null_flags;
 		host_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 		pid = host_call(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
@@ -102,7 +107,7 @@ static bool handle_message(struct command *c)
 		c->have_status = true;
 		break;
 	case CONTROL_FAILED:
-		fprintf(stderr, "donjon: %s\n", msg.text);
+		say(2, "donjon: %s\n", msg.text);
 		c->exit_status = (int)msg.value;
 		c->have_status = true;
 		break;
@@ -126,7 +131,7 @@ static void handle_deadline(struct command *c)
 {
 	if (!c->timed_out) {
 		c->timed_out = true;
-		fprintf(stderr, "donjon: timed out\n");
+		say(2, "donjon: timed out\n");
 		(void)!control_send(c->control, CONTROL_KILL, 0, NULL);
 		c->deadline = host_clock(CLOCK_MONOTONIC) + KILL_GRACE_NS;
 	} else {
@@ -202,9 +207,10 @@ static int finish(struct command *c)
 	if (c->have_status)
 		return c->exit_status;
 	if (info.si_code == CLD_EXITED)
-		fprintf(stderr, "donjon: the kernel process ended with status %d before the guest did\n", info.si_status);
+		say(2, "donjon: the kernel process ended with status %d before the guest did\n",
+		    info.si_status);
 	else
-		fprintf(stderr, "donjon: the kernel process died of signal %d\n", info.si_status);
+		say(2, "donjon: the kernel process died of signal %d\n", info.si_status);
 	return EXIT_OWN_FAILURE;
 }
 
@@ -226,7 +232,8 @@ int sandbox_run(const struct sandbox_config *config)
 		complain("cannot start the kernel process", ret);
 		return EXIT_OWN_FAILURE;
 	}
-	c.signals = (int)host_call(SYS_signalfd4, -1, (long)&mask, sizeof(mask), SFD_NONBLOCK | SFD_CLOEXEC, 0, 0);
+	c.signals = (int)host_call(SYS_signalfd4, -1, (long)&mask, sizeof(mask),
+				   SFD_NONBLOCK | SFD_CLOEXEC, 0, 0);
 	if (c.signals < 0) {
 		complain("cannot watch signals", c.signals);
 		host_kill(c.kernel, SIGKILL);

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What a sandbox is made from: filled in by the command, read by the kernel process that it clones. */
+/* What a sandbox is made from: filled in by the command, read by the kernel process that it clones.
+ */
 
 #include "base/log.h"
 #include "base/types.h"
@@ -19,4 +20,9 @@ struct sandbox_config {
 };
 
 /* Exit statuses of the command that are not the guest's. */
-enum { EXIT_TIMEOUT = 124, EXIT_OWN_FAILURE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum {
+	EXIT_TIMEOUT = 124,
+	EXIT_OWN_FAILURE = 125,
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127
+};

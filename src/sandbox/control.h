@@ -17,7 +17,9 @@ struct control_message {
 	char text[248];
 };
 
-/* Send, waiting for room. 0 or a negative errno (-EPIPE: the other side is gone). Source: unix(7). */
+/* Send, waiting for room. 0 or a negative errno (-EPIPE: the other side is gone). Source: unix(7).
+ */
 [[nodiscard]] int control_send(int fd, enum control_type type, u32 value, const char *text);
-/* Receive one message: 1, 0 when the other side is gone, or a negative errno. Blocks unless fd is nonblocking. */
+/* Receive one message: 1, 0 when the other side is gone, or a negative errno. Blocks unless fd is
+ * nonblocking. */
 [[nodiscard]] int control_receive(int fd, struct control_message *ret);

@@ -1,21 +1,21 @@
 /*
- * donjon doctor: what a sandbox needs of its host, tried out rather than guessed from version numbers.
+ * donjon doctor: what a sandbox needs of its host, tried out rather than guessed from version
+ * numbers.
  */
 
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "host/host.h"
 #include "sandbox/isolate.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/say.h"
 
 #ifndef HWCAP2_FSGSBASE
 #define HWCAP2_FSGSBASE 2
@@ -29,7 +29,11 @@ struct report {
 
 static void line(struct report *r, enum need need, bool ok, const char *what, const char *if_not)
 {
-	printf("%-8s %s%s%s\n", ok ? "ok" : need == NEEDED ? "MISSING" : "absent", what, ok ? "" : ": ", ok ? "" : if_not);
+	say(1, "%-8s %s%s%s\n",
+	    ok		   ? "ok" :
+	    need == NEEDED ? "MISSING" :
+			     "absent",
+	    what, ok ? "" : ": ", ok ? "" : if_not);
 	if (!ok && need == NEEDED)
 		r->missing = true;
 }
@@ -43,8 +47,9 @@ static bool in_child(u64 flags, int (*fn)(void))
 	if (pid < 0)
 		return false;
 	if (pid == 0)
-		_exit(fn() ? 1 : 0);
-	return !host_waitid(P_PID, (int)pid, &info, WEXITED) && info.si_code == CLD_EXITED && !info.si_status;
+		host_exit(fn() ? 1 : 0);
+	return !host_waitid(P_PID, (int)pid, &info, WEXITED) && info.si_code == CLD_EXITED &&
+	       !info.si_status;
 }
 
 static int nothing(void)
@@ -103,18 +108,24 @@ int sandbox_doctor(void)
 	bool privileged = isolate_privileged();
 	u64 flags = isolate_clone_flags(privileged);
 
-	uname(&name);
-	printf("host: Linux %s, %s, %s\n", name.release, name.machine, privileged ? "privileged" : "unprivileged");
-	line(&r, NEEDED, !strcmp(name.machine, "x86_64"), "x86-64", "Donjon runs on x86-64 hosts only");
-	line(&r, NEEDED, has_user_notif(), "seccomp user notification", "needs Linux 5.5 with CONFIG_SECCOMP_FILTER");
+	host_call(SYS_uname, (long)&name, 0, 0, 0, 0, 0);
+	say(1, "host: Linux %s, %s, %s\n", name.release, name.machine,
+	    privileged ? "privileged" : "unprivileged");
+	line(&r, NEEDED, !strcmp(name.machine, "x86_64"), "x86-64",
+	     "Donjon runs on x86-64 hosts only");
+	line(&r, NEEDED, has_user_notif(), "seccomp user notification",
+	     "needs Linux 5.5 with CONFIG_SECCOMP_FILTER");
 	line(&r, NEEDED, has_openat2(), "openat2", "needs Linux 5.6");
 	line(&r, NEEDED, has_memfd(), "memfd", "needs CONFIG_MEMFD_CREATE");
-	line(&r, NEEDED, getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE, "FSGSBASE", "needs Linux 5.9 and a CPU with FSGSBASE");
+	line(&r, NEEDED, getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE, "FSGSBASE",
+	     "needs Linux 5.9 and a CPU with FSGSBASE");
 	line(&r, WANTED, in_child(flags, nothing), "pid and mount namespaces",
 	     "kill -9 of the kernel process may leave stubs behind; allow user namespaces (user.max_user_namespaces)");
 	if (privileged)
-		line(&r, WANTED, in_child(flags, try_isolation), "own root and procfs", "the host's root stays in reach");
-	line(&r, WANTED, in_child(0, try_own_memory), "process_vm_readv", "other tasks' memory is read more slowly");
-	puts(r.missing ? "This host cannot run sandboxes." : "This host can run sandboxes.");
+		line(&r, WANTED, in_child(flags, try_isolation), "own root and procfs",
+		     "the host's root stays in reach");
+	line(&r, WANTED, in_child(0, try_own_memory), "process_vm_readv",
+	     "other tasks' memory is read more slowly");
+	say(1, "This host can%s run sandboxes.\n", r.missing ? "not" : "");
 	return r.missing ? 1 : 0;
 }

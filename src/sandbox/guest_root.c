@@ -1,6 +1,6 @@
 /*
- * The guest's first mounts and files. Made on behalf of a subject that is no task: it has credentials, a root and
- * nothing else.
+ * The guest's first mounts and files. Made on behalf of a subject that is no task: it has
+ * credentials, a root and nothing else.
  */
 
 #include "sandbox/guest_root.h"
@@ -43,8 +43,8 @@ static void boot_subject_fini(struct boot_subject *b)
 }
 
 /* Mount sb, whose creation returned err; sb is given up on failure. */
-static int mount_new(struct subject *s, struct mount_ns *ns, int err, struct super *sb, const char *source,
-		     const char *path, u32 flags)
+static int mount_new(struct subject *s, struct mount_ns *ns, int err, struct super *sb,
+		     const char *source, const char *path, u32 flags)
 {
 	if (err)
 		return err;
@@ -100,7 +100,8 @@ static int make_directories(struct subject *s, const char *path)
 	return err;
 }
 
-/* The caller's directory is below /tmp, which the guest's own /tmp hides: show it there, read-only. */
+/* The caller's directory is below /tmp, which the guest's own /tmp hides: show it there, read-only.
+ */
 static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const char *workdir)
 {
 	struct super *sb;
@@ -156,8 +157,8 @@ static int open_streams(const struct sandbox_config *config, struct subject *s)
 	return err;
 }
 
-int guest_root_create(const struct sandbox_config *config, struct isolation *iso, const struct cred *cred,
-		      struct guest_root *ret)
+int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
+		      const struct cred *cred, struct guest_root *ret)
 {
 	static const char *const mountpoints[] = { "tmp", "dev", "proc" };
 	struct boot_subject boot;
@@ -167,9 +168,11 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 	int workdir_fd = -1, err;
 
 	if (!strncmp(config->workdir, "/tmp/", 5)) {
-		workdir_fd = host_openat(iso->root_fd, config->workdir + 1, O_PATH | O_DIRECTORY, 0);
+		workdir_fd =
+			host_openat(iso->root_fd, config->workdir + 1, O_PATH | O_DIRECTORY, 0);
 		if (workdir_fd < 0)
-			log_warn("%s cannot be shown to the guest: error %d", config->workdir, -workdir_fd);
+			log_warn("%s cannot be shown to the guest: error %d", config->workdir,
+				 -workdir_fd);
 	}
 	err = hostfs_create(iso->root_fd, 0, &root);
 	if (err)
@@ -233,7 +236,8 @@ int guest_root_find_program(const struct sandbox_config *config, const struct gu
 	int found = -ENOENT, err;
 
 	if (strchr(name, '/'))
-		return snprintf(ret, PATH_MAX_GUEST, "%s", name) < PATH_MAX_GUEST ? 0 : -ENAMETOOLONG;
+		return snprintf(ret, PATH_MAX_GUEST, "%s", name) < PATH_MAX_GUEST ? 0 :
+										    -ENAMETOOLONG;
 	err = boot_subject_init(&boot, root->mount_ns, cred);
 	if (err)
 		return err;
@@ -241,7 +245,8 @@ int guest_root_find_program(const struct sandbox_config *config, const struct gu
 		dirs = "/usr/local/bin:/usr/bin:/bin";
 	for (const char *next; dirs && found; dirs = next) {
 		const char *end = strchrnul(dirs, ':');
-		int n = snprintf(ret, PATH_MAX_GUEST, "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name);
+		int n = snprintf(ret, PATH_MAX_GUEST, "%.*s%s%s", (int)(end - dirs), dirs,
+				 end > dirs ? "/" : "", name);
 
 		next = *end ? end + 1 : NULL;
 		if (!*name || n >= PATH_MAX_GUEST)

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What the first guest process finds: its mounts, its standard streams, and where its program is. */
+/* What the first guest process finds: its mounts, its standard streams, and where its program is.
+ */
 
 #include "base/types.h"
 #include "cred/rlimit.h"
@@ -18,14 +19,16 @@ struct guest_root {
 };
 
 /*
- * Mount the host's root read-only, a tmpfs on /tmp (with the caller's directory below it bound read-only over it),
- * devfs on /dev, procfs on /proc; open the standard streams. Takes iso->root_fd over. Call from a fiber; parks.
+ * Mount the host's root read-only, a tmpfs on /tmp (with the caller's directory below it bound
+ * read-only over it), devfs on /dev, procfs on /proc; open the standard streams. Takes iso->root_fd
+ * over. Call from a fiber; parks.
  */
-[[nodiscard]] int guest_root_create(const struct sandbox_config *config, struct isolation *iso, const struct cred *cred,
-				    struct guest_root *ret);
+[[nodiscard]] int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
+				    const struct cred *cred, struct guest_root *ret);
 /*
- * Look name up as execvp would, with the PATH of config's environment and cred's permissions: ret gets a path (size
- * PATH_MAX_GUEST) that execve can be given. -ENOENT, -EACCES.
+ * Look name up as execvp would, with the PATH of config's environment and cred's permissions: ret
+ * gets a path (size PATH_MAX_GUEST) that execve can be given. -ENOENT, -EACCES.
  */
-[[nodiscard]] int guest_root_find_program(const struct sandbox_config *config, const struct guest_root *root,
-					  const struct cred *cred, char *ret);
+[[nodiscard]] int guest_root_find_program(const struct sandbox_config *config,
+					  const struct guest_root *root, const struct cred *cred,
+					  char *ret);

@@ -1,11 +1,12 @@
 /*
  * Leaving the host behind.
  *
- * The command clones the kernel process into a new pid and mount namespace (and a user namespace when it has no
- * privilege for these). The kernel process takes a private read-only copy of the host's mount tree as a descriptor
- * (open_tree), a procfs of its own pid namespace as another (fsmount), then pivots into an empty tmpfs: from there no
- * path leads anywhere, and only what lies below those two descriptors can be reached. Then it gives up its
- * capabilities. Source: mount_namespaces(7), user_namespaces(7), pivot_root(2), open_tree and fsmount in Linux.
+ * The command clones the kernel process into a new pid and mount namespace (and a user namespace
+ * when it has no privilege for these). The kernel process takes a private read-only copy of the
+ * host's mount tree as a descriptor (open_tree), a procfs of its own pid namespace as another
+ * (fsmount), then pivots into an empty tmpfs: from there no path leads anywhere, and only what lies
+ * below those two descriptors can be reached. Then it gives up its capabilities. Source:
+ * mount_namespaces(7), user_namespaces(7), pivot_root(2), open_tree and fsmount in Linux.
  *
  * Where namespaces cannot be had, root_fd is the host's own root and proc_fd the host's procfs.
  */
@@ -79,7 +80,8 @@ static int set_attr_recursive(int fd)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_HIDE };
 
-	return (int)host_call(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH | AT_RECURSIVE, (long)&attr, sizeof(attr), 0);
+	return (int)host_call(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH | AT_RECURSIVE,
+			      (long)&attr, sizeof(attr), 0);
 }
 
 /* A detached mount of a new instance of a file system type: an O_PATH descriptor. */
@@ -97,7 +99,8 @@ static int mount_detached(const char *type, u64 attr)
 	return ret;
 }
 
-/* Make an empty read-only tmpfs the root. /proc serves as mount point: it exists wherever we can run. */
+/* Make an empty read-only tmpfs the root. /proc serves as mount point: it exists wherever we can
+ * run. */
 static int pivot_to_empty(const char **what)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
@@ -107,7 +110,8 @@ static int pivot_to_empty(const char **what)
 	fd = mount_detached("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (fd < 0)
 		return fd;
-	ret = (int)host_call(SYS_move_mount, fd, (long)"", AT_FDCWD, (long)"/proc", 4 /* F_EMPTY_PATH */, 0);
+	ret = (int)host_call(SYS_move_mount, fd, (long)"", AT_FDCWD, (long)"/proc",
+			     4 /* F_EMPTY_PATH */, 0);
 	if (!ret)
 		ret = (int)host_call(SYS_fchdir, fd, 0, 0, 0, 0, 0);
 	if (!ret) {
@@ -119,7 +123,8 @@ static int pivot_to_empty(const char **what)
 	if (!ret)
 		ret = (int)host_call(SYS_chdir, (long)"/", 0, 0, 0, 0, 0);
 	if (!ret)
-		ret = (int)host_call(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH, (long)&attr, sizeof(attr), 0);
+		ret = (int)host_call(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH, (long)&attr,
+				     sizeof(attr), 0);
 	host_close(fd);
 	return ret;
 }
@@ -143,7 +148,8 @@ static int enter_mounts(struct isolation *iso, const char **what)
 		return ret;
 	if (iso->pid_ns) {
 		*what = "mount a procfs";
-		iso->proc_fd = mount_detached("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+		iso->proc_fd = mount_detached("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+							      MOUNT_ATTR_NOEXEC);
 		if (iso->proc_fd < 0)
 			return iso->proc_fd;
 	}
@@ -158,7 +164,8 @@ int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret, const char
 	iso.pid_ns = flags & CLONE_NEWPID;
 	iso.mount_ns = flags & CLONE_NEWNS;
 	*ret_what = "start a session";
-	/* Away from the terminal's foreground group: its signals are for the command, which relays them. */
+	/* Away from the terminal's foreground group: its signals are for the command, which relays
+	 * them. */
 	err = (int)host_call(SYS_setsid, 0, 0, 0, 0, 0, 0);
 	if (err < 0)
 		return err;

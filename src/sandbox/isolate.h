@@ -12,17 +12,21 @@ struct isolation {
 	bool mount_ns; /* it sees an empty root */
 };
 
-/* Clone flags that the kernel process needs (CLONE_NEW*), for a caller with or without CAP_SYS_ADMIN. */
+/* Clone flags that the kernel process needs (CLONE_NEW*), for a caller with or without
+ * CAP_SYS_ADMIN. */
 u64 isolate_clone_flags(bool privileged);
 /* True if this process could make namespaces without a user namespace. */
 bool isolate_privileged(void);
 
 /*
- * Run in the kernel process, single-threaded, first thing: session, id maps, mounts, procfs, pivot_root. flags: what it
- * was cloned with. 0 or a negative errno with *ret_what naming the step.
+ * Run in the kernel process, single-threaded, first thing: session, id maps, mounts, procfs,
+ * pivot_root. flags: what it was cloned with. 0 or a negative errno with *ret_what naming the step.
  */
-[[nodiscard]] int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret, const char **ret_what);
-/* Drop every capability for good, set no_new_privs, rlimits, dumpable (needed to reach the stubs' memory). */
+[[nodiscard]] int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret,
+				const char **ret_what);
+/* Drop every capability for good, set no_new_privs, rlimits, dumpable (needed to reach the stubs'
+ * memory). */
 [[nodiscard]] int isolate_drop_privileges(void);
-/* The kernel's own filter: what host/calls.def lists, nothing else. Last step; later threads inherit it. */
+/* The kernel's own filter: what host/calls.def lists, nothing else. Last step; later threads
+ * inherit it. */
 [[nodiscard]] int isolate_seccomp(void);

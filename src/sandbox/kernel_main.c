@@ -1,9 +1,10 @@
 /*
  * The kernel process: boot, the sandbox's life, the end.
  *
- * Boot order matters (DESIGN §2.1): namespaces and the empty root, no privileges, then the arena and the platform
- * (whose zygote is cloned from here and must come before any thread), the kernel's own filter last, and only then the
- * workers. All after that runs in fibers: a root fiber creates the first guest process and waits for it.
+ * Boot order matters (DESIGN §2.1): namespaces and the empty root, no privileges, then the arena
+ * and the platform (whose zygote is cloned from here and must come before any thread), the kernel's
+ * own filter last, and only then the workers. All after that runs in fibers: a root fiber creates
+ * the first guest process and waits for it.
  */
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "arena/arena.h"
 #include "base/log.h"
@@ -47,7 +47,8 @@ struct kernel_process {
 	int exit_code; /* of this process; the command reads the guest's from the control socket */
 };
 
-/* The control socket has something: signals to relay, or the command is gone. Runs on the poller. */
+/* The control socket has something: signals to relay, or the command is gone. Runs on the poller.
+ */
 static void control_ready(struct poll_source *s, u32 events)
 {
 	struct control_message msg;
@@ -55,7 +56,7 @@ static void control_ready(struct poll_source *s, u32 events)
 	(void)events;
 	if (control_receive(s->fd, &msg) <= 0) {
 		/* Nobody waits for us: end as SIGKILL would. */
-		_exit(EXIT_OWN_FAILURE);
+		host_exit(EXIT_OWN_FAILURE);
 	}
 	if (msg.type == CONTROL_SIGNAL && msg.value >= 1 && msg.value <= GUEST_NSIG)
 		(void)!kernel_signal_init((int)msg.value);
@@ -98,7 +99,9 @@ static void create_guest(struct kernel_process *k)
 {
 	const struct sandbox_config *config = k->config;
 	struct guest_root root;
-	struct process_args args = { .argv = config->argv, .envp = config->envp, .workdir = config->workdir };
+	struct process_args args = { .argv = config->argv,
+				     .envp = config->envp,
+				     .workdir = config->workdir };
 	char program[PATH_MAX_GUEST];
 	struct cred *cred;
 	int ret;
@@ -147,9 +150,10 @@ static void root_fiber(void *arg)
 		fail(k, EXIT_OWN_FAILURE, "cannot start the platform", ret);
 	else
 		create_guest(k);
-	/* The whole process goes, and with it its pid namespace: no need to take anything down one by one. */
+	/* The whole process goes, and with it its pid namespace: no need to take anything down one
+	 * by one. */
 	platform_shutdown();
-	_exit(k->exit_code);
+	host_exit(k->exit_code);
 }
 
 static void read_identity(struct kernel_process *k)
@@ -252,8 +256,7 @@ static int set_up_logs(struct kernel_process *k, const char **what)
 
 _Noreturn void kernel_process_main(const struct sandbox_config *config, int control, u64 flags)
 {
-	static struct kernel_process process; /* larger than a stack frame should be */
-	struct kernel_process *k = &process;
+	struct kernel_process process = {}, *k = &process; /* this frame is never left */
 	const char *what = "start";
 	int ret;
 
@@ -271,9 +274,9 @@ _Noreturn void kernel_process_main(const struct sandbox_config *config, int cont
 	}
 	if (ret) {
 		fail(k, EXIT_OWN_FAILURE, what, ret);
-		_exit(EXIT_OWN_FAILURE);
+		host_exit(EXIT_OWN_FAILURE);
 	}
 	fiber_start(k->root_fiber);
 	sched_run();
-	_exit(EXIT_OWN_FAILURE);
+	host_exit(EXIT_OWN_FAILURE);
 }

@@ -1,7 +1,8 @@
 /*
- * The kernel process's own seccomp filter, made from host/calls.def: a call that is not listed there, for the running
- * kernel or for libc, kills the process. It is no defence for the guest's calls (the stubs have filters of their own)
- * but for the day when a guest has found a bug in the kernel.
+ * The kernel process's own seccomp filter, made from host/calls.def: a call that is not listed
+ * there, for the running kernel or for libc, kills the process. It is no defence for the guest's
+ * calls (the stubs have filters of their own) but for the day when a guest has found a bug in the
+ * kernel.
  */
 
 #include <errno.h>
@@ -47,7 +48,8 @@ int isolate_seccomp(void)
 
 	if (!b.ctx)
 		return -ENOMEM;
-	/* A balanced tree of comparisons instead of a linear list: every host call of the kernel runs through it. */
+	/* A balanced tree of comparisons instead of a linear list: every host call of the kernel
+	 * runs through it. */
 	ret = seccomp_attr_set(b.ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!ret)
 		ret = seccomp_attr_set(b.ctx, SCMP_FLTATR_CTL_NNP, 0);

@@ -73,7 +73,7 @@ static u64 tmpfs_limit(void)
 
 static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, const char *path)
 {
-	struct super *sb;
+	struct super *sb = NULL;
 	int err = tmpfs_create(01777, 0, 0, tmpfs_limit(), &sb);
 
 	if (!err)
@@ -104,7 +104,7 @@ static int make_directories(struct subject *s, const char *path)
  */
 static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const char *workdir)
 {
-	struct super *sb;
+	struct super *sb = NULL;
 	int err = make_directories(s, workdir);
 
 	if (!err)
@@ -115,7 +115,7 @@ static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const ch
 static int mount_all(const struct sandbox_config *config, struct isolation *iso, struct subject *s,
 		     struct mount_ns *ns, int workdir_fd)
 {
-	struct super *sb;
+	struct super *sb = NULL;
 	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp");
 
 	if (!err && workdir_fd >= 0)

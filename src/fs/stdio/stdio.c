@@ -407,6 +407,17 @@ static int stdio_permission(struct subject *s, struct inode *inode, int mask)
 	return mask & X_OK ? -EACCES : 0;
 }
 
+/* open(O_TRUNC) of /proc/self/fd/1 empties the caller's file, as it would natively; other changes
+ * are not ours to make. */
+static int stdio_setattr(struct subject *s, struct inode *inode, const struct iattr *attr)
+{
+	struct stdio *io = inode->private;
+
+	if (attr->valid != ATTR_SIZE)
+		return -EPERM;
+	return host_ftruncate(stdio_fd(io), (s64)attr->size);
+}
+
 static int stdio_open(struct subject *s, struct inode *inode, struct file *f)
 {
 	struct stdio *io = inode->private;
@@ -433,6 +444,7 @@ static void stdio_evict(struct inode *inode)
 DEFINE_OPS(struct inode_ops, stdio_inode_ops) = {
 	.getattr = stdio_getattr,
 	.permission = stdio_permission,
+	.setattr = stdio_setattr,
 	.open = stdio_open,
 	.evict = stdio_evict,
 };

@@ -9,13 +9,14 @@
  * Descriptors below next_free are all in use. Arrays grow by doubling and never shrink.
  */
 
+#include "vfs/fdtable.h"
+
 #include <errno.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
 #include "base/bitmap.h"
 #include "cred/rlimit.h"
-#include "vfs/fdtable.h"
 #include "vfs/internal.h"
 #include "vfs/locks.h"
 

@@ -230,6 +230,7 @@ static ssize_t stdio_read(struct subject *s, struct file *f, struct uio *to, s64
 	struct stdio *io = stdio_of(f);
 	const s64 *at = pos && pos != &f->pos ? pos : NULL;
 	ssize_t n, done = 0;
+	s64 here = at ? *at : 0;
 	struct bounce b;
 	int err;
 
@@ -239,9 +240,11 @@ static ssize_t stdio_read(struct subject *s, struct file *f, struct uio *to, s64
 	bounce_init(&b, to->left);
 	do {
 		err = wait_ready(io, f, POLL_READ);
-		n = err ? err : read_once(io, f, to, &b, at ? &(s64){ *at + done } : NULL);
-		if (n > 0)
+		n = err ? err : read_once(io, f, to, &b, at ? &here : NULL);
+		if (n > 0) {
 			done += n;
+			here += n;
+		}
 	} while (io->kind == STDIO_REGULAR && n > 0 && to->left > 0);
 	bounce_fini(&b);
 	end_turn(io, &io->reading);
@@ -298,6 +301,7 @@ static ssize_t stdio_write(struct subject *s, struct file *f, struct uio *from, 
 	struct stdio *io = stdio_of(f);
 	const s64 *at = pos && pos != &f->pos ? pos : NULL;
 	ssize_t n = 0, done = 0;
+	s64 here = at ? *at : 0;
 	struct bounce b;
 	int err;
 
@@ -313,10 +317,11 @@ static ssize_t stdio_write(struct subject *s, struct file *f, struct uio *from, 
 	}
 	while (from->left > 0) {
 		err = wait_ready(io, f, POLL_WRITE);
-		n = err ? err : write_once(io, from, &b, at ? &(s64){ *at + done } : NULL);
+		n = err ? err : write_once(io, from, &b, at ? &here : NULL);
 		if (n <= 0)
 			break;
 		done += n;
+		here += n;
 	}
 	bounce_fini(&b);
 	end_turn(io, &io->writing);

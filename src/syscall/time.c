@@ -231,9 +231,12 @@ long sys_restart_syscall(struct task *t)
 
 static bool timeval_to_ns(const struct timeval *tv, s64 *ret)
 {
-	struct timespec ts = { .tv_sec = tv->tv_sec, .tv_nsec = tv->tv_usec * 1000 };
+	struct timespec ts = { .tv_sec = tv->tv_sec };
 
-	return tv->tv_usec >= 0 && tv->tv_usec < 1'000'000 && timespec_to_ns(&ts, ret);
+	if (tv->tv_usec < 0 || tv->tv_usec >= 1'000'000)
+		return false;
+	ts.tv_nsec = tv->tv_usec * 1000;
+	return timespec_to_ns(&ts, ret);
 }
 
 static int store_itimerval(struct task *t, struct uaddr addr, const struct itimer_ns *it)

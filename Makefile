@@ -95,7 +95,7 @@ VDSO_LDFLAGS := -nostdlib -shared -Wl,-soname,linux-vdso.so.1,-Bsymbolic,--hash-
 GUEST_CC     ?= gcc
 GUEST_CFLAGS := -std=gnu2x -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-parameter -Wno-nonnull \
 	-Wno-stringop-overread -Wno-stringop-overflow -Wno-array-bounds -Wno-unused-result \
-	-static -pthread -Isrc -Itests -MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
+	-static -pthread -Isrc -Itests -Itests/guest -MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
 GUEST_LDLIBS := -lm
 
 # ---- Sources ---------------------------------------------------------------------------------

@@ -27,6 +27,11 @@ if [ $# -eq 0 ]; then
 	done
 fi
 
+# The sandbox shows the caller's directory, though it be below /tmp; so the tests are run from theirs.
+here=$(cd "$here" && pwd) && bin=$(cd "$bin" && pwd) || exit 2
+case $donjon in */*) donjon=$(cd "$(dirname "$donjon")" && pwd)/${donjon##*/} ;; esac
+cd "$bin" || exit 2
+
 work=$(mktemp -d /tmp/guest-run.XXXXXX) || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -53,7 +58,7 @@ passed=0 failed=0 number=0
 echo "1..$#"
 for name; do
 	number=$((number + 1))
-	timeout -k 5 120 "$bin/$name" >"$work/native" 2>"$work/native.err" </dev/null
+	timeout -k 5 120 "./$name" >"$work/native" 2>"$work/native.err" </dev/null
 	status=$?
 	if ! complete "$work/native" $status; then
 		cat "$work/native.err" >>"$work/native"
@@ -65,7 +70,7 @@ for name; do
 		passed=$((passed + 1))
 		continue
 	fi
-	timeout -k 5 150 "$donjon" run --timeout 120s -- "$bin/$name" \
+	timeout -k 5 150 "$donjon" run --timeout 120s -- "./$name" \
 		>"$work/donjon" 2>"$work/donjon.err" </dev/null
 	status=$?
 	grep -a '^ok ' "$work/native" >"$work/native.ok"

@@ -8,7 +8,7 @@
  * elsewhere, as root, it could do real harm. Prints TAP; that the workers come to the end, and can
  * still do their work, is the test.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

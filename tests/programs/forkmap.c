@@ -2,7 +2,7 @@
  * Forks again and again while other threads map, touch, protect and unmap memory. Each child checks
  * that its copy of memory is whole, and maps and unmaps itself.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * setjmp, alternate stacks, nested signals, recovery from SIGSEGV, and vector registers across
  * signals and context switches, all at once in several threads.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>

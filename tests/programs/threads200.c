@@ -2,7 +2,7 @@
  * 200 threads at work: mutexes, condition variables, barriers, thread-local data, cancellation.
  * The output is the same in every run.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>

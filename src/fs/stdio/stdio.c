@@ -213,11 +213,10 @@ static ssize_t call_at(struct stdio *io, struct stdio_call *c, s64 pos)
 static ssize_t read_once(struct stdio *io, struct file *f, struct uio *to, struct bounce *b,
 			 const s64 *at)
 {
-	struct stdio_call c = { .fd = stdio_fd(io),
-				.buf = b->buf,
-				.size = (size_t)min(to->left, (u64)b->size) };
+	struct stdio_call c = { .fd = stdio_fd(io), .buf = b->buf };
 	ssize_t n;
 
+	c.size = (size_t)min(to->left, (u64)b->size);
 	if (at)
 		n = call_at(io, &c, *at);
 	else

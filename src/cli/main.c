@@ -242,15 +242,20 @@ static int cmd_run(int argc, char **argv, struct sandbox_config *config)
 		return usage_error("run: say which command to run");
 	config->argv = (const char *const *)(argv + optind);
 	ret = build_env(argc, argv, clear_env, &env);
-	if (ret)
+	if (ret) {
+		free(env.vars);
 		return ret;
+	}
 	config->envp = env.vars;
 	if (!config->workdir) {
 		if (host_call(SYS_getcwd, (long)cwd, sizeof(cwd), 0, 0, 0, 0) < 0 || cwd[0] != '/')
 			snprintf(cwd, sizeof(cwd), "/");
 		config->workdir = cwd;
 	}
-	return sandbox_run(config);
+	ret = sandbox_run(config);
+	config->envp = NULL;
+	free(env.vars);
+	return ret;
 }
 
 static int print_line(const char *line, void *arg)

@@ -176,6 +176,7 @@ static int parse_option(int opt, struct sandbox_config *config, bool *clear_env)
 		if (*optarg != '/')
 			return usage_error("--workdir %s: give an absolute path", optarg);
 		config->workdir = optarg;
+		config->workdir_given = true;
 		return 0;
 	case OPT_CPUS:
 		n = strtoul(optarg, &end, 10);

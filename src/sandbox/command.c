@@ -214,12 +214,24 @@ static int finish(struct command *c)
 	return EXIT_OWN_FAILURE;
 }
 
-int sandbox_run(const struct sandbox_config *config)
+static void read_caller(struct caller *c)
+{
+	long n = host_call(SYS_getgroups, ARRAY_SIZE(c->groups), (long)c->groups, 0, 0, 0, 0);
+
+	c->uid = (u32)host_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+	c->gid = (u32)host_call(SYS_getegid, 0, 0, 0, 0, 0, 0);
+	c->group_count = n > 0 ? (u32)n : 0;
+	c->umask = (u32)host_call(SYS_umask, 022, 0, 0, 0, 0, 0);
+	host_call(SYS_umask, c->umask, 0, 0, 0, 0, 0);
+}
+
+int sandbox_run(struct sandbox_config *config)
 {
 	struct command c = { .config = config, .deadline = INT64_MAX };
 	u64 mask = watched_mask();
 	int ret;
 
+	read_caller(&config->caller);
 	ret = host_sigprocmask(SIG_BLOCK, mask, NULL);
 	if (ret) {
 		complain("cannot block signals", ret);

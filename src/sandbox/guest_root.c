@@ -258,3 +258,29 @@ int guest_root_find_program(const struct sandbox_config *config, const struct gu
 	boot_subject_fini(&boot);
 	return found;
 }
+
+int guest_root_find_workdir(const struct sandbox_config *config, const struct guest_root *root,
+			    const struct cred *cred, char *ret)
+{
+	struct boot_subject boot;
+	struct path p;
+	int err;
+
+	if (snprintf(ret, PATH_MAX_GUEST, "%s", config->workdir) >= PATH_MAX_GUEST)
+		return -ENAMETOOLONG;
+	err = boot_subject_init(&boot, root->mount_ns, cred);
+	if (err)
+		return err;
+	err = path_walk(&boot.subject, AT_FDCWD, ret, WALK_FOLLOW | WALK_DIRECTORY, &p);
+	if (!err) {
+		err = vfs_permission(&boot.subject, &p, 1 /* X_OK */);
+		path_put(&p);
+	}
+	boot_subject_fini(&boot);
+	if (err && !config->workdir_given) {
+		log_warn("%s cannot be entered (error %d): the guest starts in /", ret, -err);
+		snprintf(ret, PATH_MAX_GUEST, "/");
+		err = 0;
+	}
+	return err;
+}

@@ -32,3 +32,10 @@ struct guest_root {
 [[nodiscard]] int guest_root_find_program(const struct sandbox_config *config,
 					  const struct guest_root *root, const struct cred *cred,
 					  char *ret);
+/*
+ * Where the first process starts: config's directory, or "/" if that cannot be entered and nobody
+ * asked for it. ret has PATH_MAX_GUEST bytes.
+ */
+[[nodiscard]] int guest_root_find_workdir(const struct sandbox_config *config,
+					  const struct guest_root *root, const struct cred *cred,
+					  char *ret);

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,14 +37,13 @@
 #include "vfs/locks.h"
 #include "vfs/path.h"
 
-#define MAX_GROUPS 1024
-
 struct kernel_process {
 	const struct sandbox_config *config;
 	struct isolation iso;
 	struct poll_source control; /* its descriptor is the control socket */
 	struct fiber *root_fiber;
-	u32 uid, gid, group_count, groups[MAX_GROUPS];
+	_Atomic u64
+		early_signals; /* [a] relayed before there was a process: bit n - 1 for signal n */
 	int strace_fd; /* -1: no tracing */
 	int exit_code; /* of this process; the command reads the guest's from the control socket */
 };
@@ -58,10 +59,14 @@ static void control_ready(struct poll_source *s, u32 events)
 		/* Nobody waits for us: end as SIGKILL would. */
 		host_exit(EXIT_OWN_FAILURE);
 	}
-	if (msg.type == CONTROL_SIGNAL && msg.value >= 1 && msg.value <= GUEST_NSIG)
-		(void)!kernel_signal_init((int)msg.value);
-	else if (msg.type == CONTROL_KILL)
-		kernel_kill_all();
+	if (msg.type == CONTROL_KILL)
+		msg = (struct control_message){ .type = CONTROL_SIGNAL, .value = SIGKILL };
+	if (msg.type != CONTROL_SIGNAL || msg.value < 1 || msg.value > GUEST_NSIG)
+		return;
+	/* The death of the first process ends all others. */
+	if (kernel_signal_init((int)msg.value) == -ESRCH)
+		atomic_fetch_or(&container_of(s, struct kernel_process, control)->early_signals,
+				SIGMASK(msg.value));
 }
 
 static void fail(struct kernel_process *k, int exit_status, const char *what, int error)
@@ -95,47 +100,67 @@ static int exit_status_of_exec_error(int error)
 	}
 }
 
-static void create_guest(struct kernel_process *k)
+/* The first process runs: give it the signals that came too early, and wait for the end. */
+static void see_through(struct kernel_process *k)
+{
+	u64 early = atomic_exchange(&k->early_signals, 0);
+	int status, ret;
+
+	for (int sig = 1; sig <= GUEST_NSIG; sig++)
+		if (early & SIGMASK(sig))
+			(void)!kernel_signal_init(sig);
+	ret = kernel_wait(NO_DEADLINE, &status);
+	if (ret)
+		fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
+	else
+		(void)!control_send(k->control.fd, CONTROL_EXITED, (u32)status, NULL);
+}
+
+static void run_guest(struct kernel_process *k, const struct cred *cred)
 {
 	const struct sandbox_config *config = k->config;
+	char program[PATH_MAX_GUEST], workdir[PATH_MAX_GUEST];
 	struct guest_root root;
-	struct process_args args = { .argv = config->argv,
+	struct process_args args = { .file = program,
+				     .argv = config->argv,
 				     .envp = config->envp,
-				     .workdir = config->workdir };
-	char program[PATH_MAX_GUEST];
-	struct cred *cred;
-	int ret;
+				     .workdir = workdir,
+				     .cred = cred,
+				     .umask = config->caller.umask };
+	int ret = guest_root_create(config, &k->iso, cred, &root);
 
-	ret = cred_create(kernel_get()->user_ns, k->uid, k->gid, k->groups, k->group_count, &cred);
-	if (ret) {
-		fail(k, EXIT_OWN_FAILURE, "cannot make credentials", ret);
-		return;
-	}
-	args.cred = cred;
-	args.umask = 022;
-	ret = guest_root_create(config, &k->iso, cred, &root);
 	if (ret) {
 		fail(k, EXIT_OWN_FAILURE, "cannot set up the guest's file systems", ret);
-		cred_put(cred);
+		return;
+	}
+	ret = guest_root_find_workdir(config, &root, cred, workdir);
+	if (ret) {
+		fail(k, EXIT_OWN_FAILURE, config->workdir, ret);
 		return;
 	}
 	args.mount_ns = root.mount_ns;
 	args.files = root.files;
-	args.file = program;
 	ret = guest_root_find_program(config, &root, cred, program);
 	if (!ret)
 		ret = kernel_create_init(&args);
-	if (ret) {
+	if (ret)
 		fail(k, exit_status_of_exec_error(ret), config->argv[0], ret);
-	} else {
-		int status;
+	else
+		see_through(k);
+}
 
-		ret = kernel_wait(NO_DEADLINE, &status);
-		if (ret)
-			fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
-		else
-			(void)!control_send(k->control.fd, CONTROL_EXITED, (u32)status, NULL);
+static void create_guest(struct kernel_process *k)
+{
+	const struct caller *caller = &k->config->caller;
+	struct cred *cred;
+	int ret = cred_create(kernel_get()->user_ns, caller->uid, caller->gid, caller->groups,
+			      caller->group_count, &cred);
+
+	if (ret) {
+		fail(k, EXIT_OWN_FAILURE, "cannot make credentials", ret);
+		return;
 	}
+	run_guest(k, cred);
 	cred_put(cred);
 }
 
@@ -154,16 +179,6 @@ static void root_fiber(void *arg)
 	 * by one. */
 	platform_shutdown();
 	host_exit(k->exit_code);
-}
-
-static void read_identity(struct kernel_process *k)
-{
-	long n;
-
-	k->uid = (u32)host_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
-	k->gid = (u32)host_call(SYS_getegid, 0, 0, 0, 0, 0, 0);
-	n = host_call(SYS_getgroups, MAX_GROUPS, (long)k->groups, 0, 0, 0, 0);
-	k->group_count = n > 0 ? (u32)n : 0;
 }
 
 static unsigned int worker_count(void)
@@ -185,7 +200,7 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	struct kernel_args args = { .cpus = config->cpus };
 	int ret;
 
-	ret = isolate_enter(flags, k->uid, k->gid, &k->iso, what);
+	ret = isolate_enter(flags, config->caller.uid, config->caller.gid, &k->iso, what);
 	if (ret)
 		return ret;
 	*what = "drop privileges";
@@ -264,7 +279,6 @@ _Noreturn void kernel_process_main(const struct sandbox_config *config, int cont
 	k->control.fd = control;
 	k->control.ready = control_ready;
 	host_prctl(PR_SET_NAME, (unsigned long)"donjon-kernel", 0, 0, 0);
-	read_identity(k);
 	ret = set_up_logs(k, &what);
 	if (!ret)
 		ret = boot(k, flags, &what);

@@ -9,7 +9,7 @@
  * signals, enforces the timeout, and sees to it that nothing is left. Returns the exit status for
  * the command (the guest's, 128+N, or one of EXIT_*); what went wrong has been printed as one line.
  */
-int sandbox_run(const struct sandbox_config *config);
+int sandbox_run(struct sandbox_config *config);
 
 /* The kernel process's main function: never returns. control: its end of the control socket; flags:
  * CLONE_NEW* that it was cloned with. */

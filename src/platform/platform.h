@@ -1,19 +1,22 @@
 #pragma once
 
 /*
- * The platform: how guest code runs. This interface knows nothing of how (host processes, KVM, ...).
+ * The platform: how guest code runs. This interface knows nothing of how (host processes, KVM,
+ * ...).
  *
  *   struct pf_space    one guest address space. Holds the mappings that mm decides on.
- *   struct pf_thread   one guest thread of control in a space. Driven by one fiber at a time, its *owner*.
+ *   struct pf_thread   one guest thread of control in a space. Driven by one fiber at a time, its
+ * *owner*.
  *
- * Both are transient: they live outside the arena. All operations on a space's mappings and memory are done through
- * one of its threads, by that thread's owner, while the thread is not running guest code (that is, outside pf_run).
- * Every function may park; none may be called with a short lock held. Any function may fail with -ESRCH: the space is
- * dead (its host process died or was killed for misbehaviour); then pf_run returns PF_EVENT_DEAD and the kernel ends
- * the guest process with SIGKILL. -EFAULT means the guest's own fault; -ENOMEM, the host refused.
+ * Both are transient: they live outside the arena. All operations on a space's mappings and memory
+ * are done through one of its threads, by that thread's owner, while the thread is not running
+ * guest code (that is, outside pf_run). Every function may park; none may be called with a short
+ * lock held. Any function may fail with -ESRCH: the space is dead (its host process died or was
+ * killed for misbehaviour); then pf_run returns PF_EVENT_DEAD and the kernel ends the guest process
+ * with SIGKILL. -EFAULT means the guest's own fault; -ENOMEM, the host refused.
  *
- * All that comes back from a space (registers, copied bytes) is hostile input; the platform has checked nothing
- * but that indexes and lengths of its own are in range.
+ * All that comes back from a space (registers, copied bytes) is hostile input; the platform has
+ * checked nothing but that indexes and lengths of its own are in range.
  */
 
 #include "base/types.h"
@@ -31,13 +34,17 @@ struct guest_regs {
 struct pf_config {
 	unsigned int spare_spaces; /* fresh spaces kept ready for pf_space_create */
 	bool virtual_cpus; /* guest CPU numbers are not the host's */
-	s64 operation_deadline_ns; /* a space that does not answer for so long is killed; 0: default */
-	int proc_fd; /* O_PATH descriptor of a procfs that shows this process and its children; 0 or -1: use /proc */
+	s64 operation_deadline_ns; /* a space that does not answer for so long is killed; 0: default
+				    */
+	int proc_fd; /* O_PATH descriptor of a procfs that shows this process and its children; 0 or
+			-1: use /proc */
 };
 
-/* Boot: once, on the main thread, before workers start and before the kernel's own seccomp filter is installed. */
+/* Boot: once, on the main thread, before workers start and before the kernel's own seccomp filter
+ * is installed. */
 [[nodiscard]] int platform_boot(const struct pf_config *config);
-/* Second part of boot, from the first fiber: needs the poller. Starts filling the reserve of spaces. */
+/* Second part of boot, from the first fiber: needs the poller. Starts filling the reserve of
+ * spaces. */
 [[nodiscard]] int platform_start(void);
 /* Kill all spaces. Call from the last fiber. */
 void platform_shutdown(void);
@@ -45,11 +52,13 @@ void platform_shutdown(void);
 /* Guest virtual addresses are [PF_MMAP_MIN, platform_task_size()). Fixed once booted. */
 #define PF_MMAP_MIN 0x10000UL
 u64 platform_task_size(void);
-/* Largest FP state in bytes (XSAVE area, standard format), and the host's xfeature mask (XCR0); 0 if no XSAVE. */
+/* Largest FP state in bytes (XSAVE area, standard format), and the host's xfeature mask (XCR0); 0
+ * if no XSAVE. */
 u32 platform_fp_size(void);
 u64 platform_xfeatures(void);
-/* Where the host's own vdso functions are mapped in every space (0: absent): code that reads the clocks without a
- * kernel entry; if it makes a system call, that is an ordinary guest system call event. */
+/* Where the host's own vdso functions are mapped in every space (0: absent): code that reads the
+ * clocks without a kernel entry; if it makes a system call, that is an ordinary guest system call
+ * event. */
 struct pf_host_vdso {
 	u64 clock_gettime, gettimeofday, time, clock_getres, getcpu;
 };
@@ -62,29 +71,31 @@ bool platform_has_rseq(void);
 /* A fresh, empty space with one thread, owned by the caller. FP state is the initial one. */
 [[nodiscard]] int pf_space_create(struct pf_space **ret_space, struct pf_thread **ret_thread);
 /*
- * Copy the caller's thread's space (copy-on-write; shared mappings stay shared). The new thread has the caller's FP
- * state, FS and GS bases. -EAGAIN: too many host processes.
+ * Copy the caller's thread's space (copy-on-write; shared mappings stay shared). The new thread has
+ * the caller's FP state, FS and GS bases. -EAGAIN: too many host processes.
  */
-[[nodiscard]] int pf_space_fork(struct pf_thread *t, struct pf_space **ret_space, struct pf_thread **ret_thread);
+[[nodiscard]] int pf_space_fork(struct pf_thread *t, struct pf_space **ret_space,
+				struct pf_thread **ret_thread);
 /* One more thread in t's space, with a copy of t's FP state. */
 [[nodiscard]] int pf_thread_create(struct pf_thread *t, struct pf_thread **ret_thread);
 /*
- * The thread's guest thread is gone. Called by its owner, once. The last thread's end ends the space: its memory is
- * gone at once, and its host process dies and is reaped in the background.
+ * The thread's guest thread is gone. Called by its owner, once. The last thread's end ends the
+ * space: its memory is gone at once, and its host process dies and is reaped in the background.
  */
 void pf_thread_destroy(struct pf_thread *t);
-/* Kill the space at once (group exit): all its threads' functions return -ESRCH, pf_run PF_EVENT_DEAD. Any fiber.
- * Threads still have to be destroyed one by one. */
+/* Kill the space at once (group exit): all its threads' functions return -ESRCH, pf_run
+ * PF_EVENT_DEAD. Any fiber. Threads still have to be destroyed one by one. */
 void pf_space_kill(struct pf_space *s);
-/* As pf_space_kill, but its memory stays readable through pf_space_read/write until pf_thread_destroy of its last
- * thread (for robust lists and clear_child_tid in shared memory). */
+/* As pf_space_kill, but its memory stays readable through pf_space_read/write until
+ * pf_thread_destroy of its last thread (for robust lists and clear_child_tid in shared memory). */
 void pf_space_stop(struct pf_space *s);
 struct pf_space *pf_thread_space(const struct pf_thread *t);
 
 /* ---- running ---- */
 
 enum pf_event {
-	PF_EVENT_SYSCALL, /* regs->orig_rax holds the number; rax holds -ENOSYS; rip is after the instruction */
+	PF_EVENT_SYSCALL, /* regs->orig_rax holds the number; rax holds -ENOSYS; rip is after the
+			     instruction */
 	PF_EVENT_FAULT, /* a synchronous exception: see struct pf_fault */
 	PF_EVENT_INTERRUPT, /* pf_interrupt, or time to look around; no other meaning */
 	PF_EVENT_DEAD, /* the space is dead */
@@ -98,72 +109,91 @@ struct pf_fault {
 };
 
 /*
- * Run guest code with *regs until an event; *regs then holds the guest's registers (copied in once). regs->fs_base
- * and gs_base are loaded and saved. Sanitizes flags and segments on the way in (as the host would on sigreturn); a
- * non-canonical rip or rsp gives a fault, never trouble. Deferred outputs are written before the guest goes on.
+ * Run guest code with *regs until an event; *regs then holds the guest's registers (copied in
+ * once). regs->fs_base and gs_base are loaded and saved. Sanitizes flags and segments on the way in
+ * (as the host would on sigreturn); a non-canonical rip or rsp gives a fault, never trouble.
+ * Deferred outputs are written before the guest goes on.
  */
 enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fault *ret_fault);
-/* Make t's pf_run return soon (at once if it is not running: the next pf_run returns PF_EVENT_INTERRUPT without
- * running guest code). Any thread, short locks may be held; t must not be destroyed meanwhile. */
+/* Make t's pf_run return soon (at once if it is not running: the next pf_run returns
+ * PF_EVENT_INTERRUPT without running guest code). Any thread, short locks may be held; t must not
+ * be destroyed meanwhile. */
 void pf_interrupt(struct pf_thread *t);
-/* The CPU that t last ran on, and its host CPU time in ns less what it spent waiting for the kernel. */
+/* The CPU that t last ran on, and its host CPU time in ns less what it spent waiting for the
+ * kernel. */
 int pf_thread_cpu(const struct pf_thread *t);
 u64 pf_thread_cpu_time(struct pf_thread *t);
 
 /* ---- floating point ---- */
 
-/* Copy t's FP state (XSAVE area, standard format, platform_fp_size() bytes) to buf; or set it from there. size may be
- * smaller (512: FXSAVE only). Loading sanitizes: reserved bits are cleared, never an error but -ESRCH. */
+/* Copy t's FP state (XSAVE area, standard format, platform_fp_size() bytes) to buf; or set it from
+ * there. size may be smaller (512: FXSAVE only). Loading sanitizes: reserved bits are cleared,
+ * never an error but -ESRCH. */
 [[nodiscard]] int pf_fp_save(struct pf_thread *t, void *buf, size_t size);
 [[nodiscard]] int pf_fp_load(struct pf_thread *t, const void *buf, size_t size);
 [[nodiscard]] int pf_fp_reset(struct pf_thread *t);
 
-/* ---- mappings: addresses and sizes are page-aligned, within the guest's range and not overflowing (the caller, mm,
- * has checked); prot is PROT_*. Fixed: what was there is replaced. ---- */
+/* ---- mappings: addresses and sizes are page-aligned, within the guest's range and not overflowing
+ * (the caller, mm, has checked); prot is PROT_*. Fixed: what was there is replaced. ---- */
 
-[[nodiscard]] int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserve, bool growsdown);
+[[nodiscard]] int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserve,
+			      bool growsdown);
 /*
- * Map size bytes of a host file at offset. fd is a kernel descriptor, which must stay open during the call; shared:
- * MAP_SHARED (then fd's mode must equal the guest file's), else MAP_PRIVATE.
+ * Map size bytes of a host file at offset. fd is a kernel descriptor, which must stay open during
+ * the call; shared: MAP_SHARED (then fd's mode must equal the guest file's), else MAP_PRIVATE.
  */
-[[nodiscard]] int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, int fd, u64 offset);
+[[nodiscard]] int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared,
+			      int fd, u64 offset);
 [[nodiscard]] int pf_unmap(struct pf_thread *t, u64 addr, u64 size);
 [[nodiscard]] int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot);
 /* Move (mremap MAYMOVE|FIXED [|DONTUNMAP]) one mapping; new_size may be larger or smaller. */
-[[nodiscard]] int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size, bool keep_old);
-/* advice: one of a fixed harmless set (MADV_DONTNEED, FREE, WILLNEED, NORMAL, RANDOM, SEQUENTIAL, COLD, PAGEOUT,
- * HUGEPAGE, NOHUGEPAGE, DONTFORK, DOFORK, POPULATE_READ, POPULATE_WRITE, WIPEONFORK, KEEPONFORK); else -EINVAL. */
+[[nodiscard]] int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr,
+			  u64 new_size, bool keep_old);
+/* advice: one of a fixed harmless set (MADV_DONTNEED, FREE, WILLNEED, NORMAL, RANDOM, SEQUENTIAL,
+ * COLD, PAGEOUT, HUGEPAGE, NOHUGEPAGE, DONTFORK, DOFORK, POPULATE_READ, POPULATE_WRITE, WIPEONFORK,
+ * KEEPONFORK); else -EINVAL. */
 [[nodiscard]] int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice);
 /* mincore of a range: one byte a page, into vec. */
 [[nodiscard]] int pf_mincore(struct pf_thread *t, u64 addr, u64 size, u8 *vec);
 
 /* ---- guest memory, through the owner's thread ---- */
 
-/* Copy; returns 0 or -EFAULT (some bytes may have been copied), -ESRCH. Any size (done in pieces). */
+/* Copy; returns 0 or -EFAULT (some bytes may have been copied), -ESRCH. Any size (done in pieces).
+ */
 [[nodiscard]] int pf_copy_in(struct pf_thread *t, void *dst, struct uaddr src, size_t size);
 [[nodiscard]] int pf_copy_out(struct pf_thread *t, struct uaddr dst, const void *src, size_t size);
-/* As pf_copy_in/out, but return how many bytes were copied before the first fault (may be < size), or -ESRCH. */
-[[nodiscard]] ssize_t pf_copy_in_partial(struct pf_thread *t, void *dst, struct uaddr src, size_t size);
-[[nodiscard]] ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *src, size_t size);
+/* As pf_copy_in/out, but return how many bytes were copied before the first fault (may be < size),
+ * or -ESRCH. */
+[[nodiscard]] ssize_t pf_copy_in_partial(struct pf_thread *t, void *dst, struct uaddr src,
+					 size_t size);
+[[nodiscard]] ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *src,
+					  size_t size);
 [[nodiscard]] int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size);
-/* Copy a string of at most size bytes, its NUL included. Returns its length without NUL; -ENAMETOOLONG if no NUL in
- * size bytes; -EFAULT. */
-[[nodiscard]] ssize_t pf_copy_in_string(struct pf_thread *t, char *dst, struct uaddr src, size_t size);
+/* Copy a string of at most size bytes, its NUL included. Returns its length without NUL;
+ * -ENAMETOOLONG if no NUL in size bytes; -EFAULT. */
+[[nodiscard]] ssize_t pf_copy_in_string(struct pf_thread *t, char *dst, struct uaddr src,
+					size_t size);
 /* Atomic 32-bit load, and compare-and-swap (*ret_old gets what was there); addr 4-aligned. */
 [[nodiscard]] int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret);
-[[nodiscard]] int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new, u32 *ret_old);
+[[nodiscard]] int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new,
+			       u32 *ret_old);
 /*
- * An output that may follow commit (DESIGN §2.5): buffered and written just before the guest goes on. The caller
- * accepts that a fault in it goes unreported if the page vanishes meanwhile. Falls back to pf_copy_out.
+ * An output that may follow commit (DESIGN §2.5): buffered and written just before the guest goes
+ * on. The caller accepts that a fault in it goes unreported if the page vanishes meanwhile. Falls
+ * back to pf_copy_out.
  */
-[[nodiscard]] int pf_copy_out_deferred(struct pf_thread *t, struct uaddr dst, const void *src, size_t size);
+[[nodiscard]] int pf_copy_out_deferred(struct pf_thread *t, struct uaddr dst, const void *src,
+				       size_t size);
 /* Write what pf_copy_out_deferred has buffered. Before a stop, signal frame, or ptrace access. */
 [[nodiscard]] int pf_flush(struct pf_thread *t);
 
-/* Another space's memory, by any fiber (process_vm_*; may be slow). Bytes copied, or -EFAULT, -ESRCH, -EPERM. */
+/* Another space's memory, by any fiber (process_vm_*; may be slow). Bytes copied, or -EFAULT,
+ * -ESRCH, -EPERM. */
 [[nodiscard]] ssize_t pf_space_read(struct pf_space *s, void *dst, struct uaddr src, size_t size);
-[[nodiscard]] ssize_t pf_space_write(struct pf_space *s, struct uaddr dst, const void *src, size_t size);
-/* References that keep the struct (not the guest's memory) alive for the two above and for pf_space_kill. */
+[[nodiscard]] ssize_t pf_space_write(struct pf_space *s, struct uaddr dst, const void *src,
+				     size_t size);
+/* References that keep the struct (not the guest's memory) alive for the two above and for
+ * pf_space_kill. */
 void pf_space_get(struct pf_space *s);
 void pf_space_put(struct pf_space *s);
 
@@ -172,9 +202,11 @@ void pf_space_put(struct pf_space *s);
 /* Restrict the CPUs that t's guest code runs on. */
 [[nodiscard]] int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask);
 
-/* For tests and diagnostics: host process ids of live spaces, at most max; and counters since boot. */
+/* For tests and diagnostics: host process ids of live spaces, at most max; and counters since boot.
+ */
 unsigned int platform_host_pids(pid_t *ret, unsigned int max);
 struct pf_stats {
-	u64 events, events_attended, events_unattended, operations, verified, spaces_created, spaces_killed;
+	u64 events, events_attended, events_unattended, operations, verified, spaces_created,
+		spaces_killed;
 };
 void platform_stats(struct pf_stats *ret);

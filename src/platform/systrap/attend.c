@@ -1,10 +1,12 @@
 /*
- * See attend.h. Two things have to be right for spinning to pay: events must come quickly, and the lane must run on
- * another CPU. An unattended lane and its worker hand one CPU to each other (the listener's SYNC_WAKE_UP: a wake of
- * an idle other CPU costs several times a switch). So a family with an attended lane does without that flag: its lanes
- * are then woken where the host finds a CPU idle, which is another one while the worker spins.
+ * See attend.h. Two things have to be right for spinning to pay: events must come quickly, and the
+ * lane must run on another CPU. An unattended lane and its worker hand one CPU to each other (the
+ * listener's SYNC_WAKE_UP: a wake of an idle other CPU costs several times a switch). So a family
+ * with an attended lane does without that flag: its lanes are then woken where the host finds a CPU
+ * idle, which is another one while the worker spins.
  *
- * A lane that was promoted in vain (no CPU free, events too slow) needs twice as many quick events for the next time.
+ * A lane that was promoted in vain (no CPU free, events too slow) needs twice as many quick events
+ * for the next time.
  */
 
 #include "platform/systrap/attend.h"

@@ -1,9 +1,10 @@
 #pragma once
 
 /*
- * Attendance: whether the kernel's worker spins for a lane and the lane for the kernel, or both sleep. An attended
- * lane's round trip costs a tenth of a sleep, but occupies two CPUs; so a lane is attended only while its events come
- * faster than about the price of a sleep, and only where CPUs are to spare.
+ * Attendance: whether the kernel's worker spins for a lane and the lane for the kernel, or both
+ * sleep. An attended lane's round trip costs a tenth of a sleep, but occupies two CPUs; so a lane
+ * is attended only while its events come faster than about the price of a sleep, and only where
+ * CPUs are to spare.
  */
 
 #include "platform/systrap/internal.h"

@@ -1,10 +1,11 @@
 /*
  * Boot: the layout of the stub's region, the image with its filters, and the zygote (DESIGN §2.1).
  *
- * The region lies above all guest addresses, at an address whose low 32 bits are zero, where the kernel itself happens
- * to have nothing. The kernel maps the image and the stacks there, has the image's own code clone the zygote (so that
- * the child never runs our binary's code, which may be instrumented), and unmaps them again. If the host's vdso is
- * sealed and lies below, the zygote says so, and we start over with a region below the vdso.
+ * The region lies above all guest addresses, at an address whose low 32 bits are zero, where the
+ * kernel itself happens to have nothing. The kernel maps the image and the stacks there, has the
+ * image's own code clone the zygote (so that the child never runs our binary's code, which may be
+ * instrumented), and unmaps them again. If the host's vdso is sealed and lies below, the zygote
+ * says so, and we start over with a region below the vdso.
  */
 
 #include <errno.h>
@@ -94,7 +95,8 @@ static void presize_descriptors(void)
 
 	if (host_prlimit(0, RLIMIT_NOFILE, NULL, &lim))
 		return;
-	fd = host_fcntl(g_systrap.doorbell_fd, F_DUPFD_CLOEXEC, (long)min(lim.rlim_cur, (rlim_t)DESCRIPTORS_MAX) - 1);
+	fd = host_fcntl(g_systrap.doorbell_fd, F_DUPFD_CLOEXEC,
+			(long)min(lim.rlim_cur, (rlim_t)DESCRIPTORS_MAX) - 1);
 	if (fd >= 0) {
 		ret = host_close(fd);
 		(void)ret;
@@ -120,7 +122,8 @@ static int map_fixed(u64 addr, u64 size, int prot, int flags)
 static void unmap_region(u64 base)
 {
 	host_munmap((void *)base, STUB_IMAGE_MAX); /* NOLINT */
-	host_munmap((void *)(base + STUB_STACKS_OFFSET), STUB_LANES_MAX * STUB_STACK_SIZE); /* NOLINT */
+	host_munmap((void *)(base + STUB_STACKS_OFFSET),
+		    STUB_LANES_MAX * STUB_STACK_SIZE); /* NOLINT */
 }
 
 static int map_region(u64 base)
@@ -135,7 +138,8 @@ static int map_region(u64 base)
 	host_munmap((void *)base, STUB_REGION_SIZE); /* NOLINT */
 	err = map_fixed(base, STUB_IMAGE_MAX, PROT_READ | PROT_WRITE, 0);
 	if (!err)
-		err = map_fixed((u64)stacks, STUB_LANES_MAX * STUB_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+		err = map_fixed((u64)stacks, STUB_LANES_MAX * STUB_STACK_SIZE,
+				PROT_READ | PROT_WRITE, MAP_NORESERVE);
 	if (!err)
 		(void)host_madvise(stacks, STUB_LANES_MAX * STUB_STACK_SIZE, MADV_NOHUGEPAGE);
 	else
@@ -162,17 +166,19 @@ static void fill_config(struct stub_config *cfg, u64 base)
 		cfg->rseq_size = sizeof(struct rseq) > 32 ? (u32)sizeof(struct rseq) : 32;
 		cfg->rseq_signature = RSEQ_SIG;
 	}
-	cfg->piece_count = vdso_pieces(cfg->pieces, ARRAY_SIZE(cfg->pieces), base + STUB_VDSO_OFFSET, STUB_VDSO_MAX);
+	cfg->piece_count = vdso_pieces(cfg->pieces, ARRAY_SIZE(cfg->pieces),
+				       base + STUB_VDSO_OFFSET, STUB_VDSO_MAX);
 	cfg->f0_prog.filter = base + STUB_CONFIG_OFFSET + offsetof(struct stub_config, f0);
-	cfg->f0_prog.count = filter_build_f0((struct sock_filter *)cfg->f0, ARRAY_SIZE(cfg->f0), base);
+	cfg->f0_prog.count =
+		filter_build_f0((struct sock_filter *)cfg->f0, ARRAY_SIZE(cfg->f0), base);
 	cfg->f1_prog.filter = base + STUB_CONFIG_OFFSET + offsetof(struct stub_config, f1);
-	cfg->f1_prog.count = filter_build_f1((struct sock_filter *)cfg->f1, ARRAY_SIZE(cfg->f1), base,
-					     g_systrap.fsgsbase);
+	cfg->f1_prog.count = filter_build_f1((struct sock_filter *)cfg->f1, ARRAY_SIZE(cfg->f1),
+					     base, g_systrap.fsgsbase);
 }
 
 static int await_zygote(void)
 {
-	struct pollfd p = {.fd = g_systrap.doorbell_fd, .events = POLLIN};
+	struct pollfd p = { .fd = g_systrap.doorbell_fd, .events = POLLIN };
 	u64 count;
 	int err;
 
@@ -264,7 +270,8 @@ int platform_boot(const struct pf_config *config)
 	int err;
 
 	*g = (struct systrap){
-		.deadline_ns = config->operation_deadline_ns > 0 ? config->operation_deadline_ns : DEFAULT_DEADLINE_NS,
+		.deadline_ns = config->operation_deadline_ns > 0 ? config->operation_deadline_ns :
+								   DEFAULT_DEADLINE_NS,
 		.virtual_cpus = config->virtual_cpus,
 		.spare_target = config->spare_spaces,
 		.proc_fd = config->proc_fd > 0 ? config->proc_fd : -1,
@@ -366,6 +373,11 @@ void platform_shutdown(void)
 		fiber_park(sched_now() + 1'000'000);
 		keeper_wake();
 	}
+	log_debug(
+		"platform: %lu events; waits: %lu attended, %lu not; %lu operations, %lu verified; spaces: %lu made, %lu killed",
+		g->stats.events, g->stats.events_attended, g->stats.events_unattended,
+		g->stats.operations, g->stats.verified, g->stats.spaces_created,
+		g->stats.spaces_killed);
 	(void)host_kill(g->zygote_pid, SIGKILL);
 	(void)host_waitid(P_PID, g->zygote_pid, &(siginfo_t){}, WEXITED | __WALL);
 	poller_remove(&g->doorbell);

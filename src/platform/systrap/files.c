@@ -1,6 +1,7 @@
 /*
- * Lane files: memfds shared with stubs. Their first pages are preallocated and their size is sealed, so that a stub
- * can neither truncate them nor make the kernel fault. One is reused only after its stub has been reaped, emptied.
+ * Lane files: memfds shared with stubs. Their first pages are preallocated and their size is
+ * sealed, so that a stub can neither truncate them nor make the kernel fault. One is reused only
+ * after its stub has been reaped, emptied.
  */
 
 #include <errno.h>

@@ -1,13 +1,14 @@
 /*
  * The two seccomp filters of a stub (DESIGN §2.2), assembled by hand.
  *
- * F0 turns every call at verified_syscall into a notification to the kernel. F1 is added before the first guest
- * instruction: it lets verified_syscall through (F0's answer is the stricter one and stands), lets a few harmless calls
- * through at fast_syscall, and traps all the rest.
+ * F0 turns every call at verified_syscall into a notification to the kernel. F1 is added before the
+ * first guest instruction: it lets verified_syscall through (F0's answer is the stricter one and
+ * stands), lets a few harmless calls through at fast_syscall, and traps all the rest.
  *
- * A guest may jump to both instructions with any registers. So what F1 allows at fast_syscall must be harmless whatever
- * its arguments: rt_sigreturn and sigaltstack touch only the caller; the memory calls are limited to private anonymous
- * memory below the stub's region, whose base has 32 low zero bits: addr + size <= base can be computed in two halves.
+ * A guest may jump to both instructions with any registers. So what F1 allows at fast_syscall must
+ * be harmless whatever its arguments: rt_sigreturn, sigaltstack and rseq touch only the caller; the
+ * memory calls are limited to private anonymous memory below the stub's region, whose base has 32
+ * low zero bits: addr + size <= base can be computed in two halves.
  */
 
 #include <linux/audit.h>
@@ -28,7 +29,8 @@
 
 #define MAX_JUMPS 128
 
-/* Jump targets: a label is the index of its instruction; jumps are forward only and fixed up at the end. */
+/* Jump targets: a label is the index of its instruction; jumps are forward only and fixed up at the
+ * end. */
 enum label { NEXT, ALLOW, TRAP, NOTIFY, FAST, MMAP, MPROTECT, MADVISE, ARCH_PRCTL, RANGE, LABELS };
 
 struct assembler {
@@ -45,7 +47,7 @@ struct assembler {
 static void emit(struct assembler *as, u16 code, u32 k)
 {
 	BUG_ON(as->count >= as->max);
-	as->prog[as->count++] = (struct sock_filter){code, 0, 0, k};
+	as->prog[as->count++] = (struct sock_filter){ code, 0, 0, k };
 }
 
 static void load(struct assembler *as, size_t offset)
@@ -119,7 +121,7 @@ static u32 high(u64 v)
 
 unsigned int filter_build_f0(struct sock_filter *prog, unsigned int max, u64 base)
 {
-	struct assembler as = {.prog = prog, .max = max};
+	struct assembler as = { .prog = prog, .max = max };
 	u64 verified = base + (STUB_SYM_verified_syscall - STUB_LINK_BASE);
 
 	load(&as, offsetof(struct seccomp_data, arch));
@@ -135,7 +137,8 @@ unsigned int filter_build_f0(struct sock_filter *prog, unsigned int max, u64 bas
 }
 
 /* The argument's high half is zero, and it is one of the values. */
-static void one_of(struct assembler *as, unsigned int arg, const u32 *values, unsigned int count, enum label yes)
+static void one_of(struct assembler *as, unsigned int arg, const u32 *values, unsigned int count,
+		   enum label yes)
 {
 	load_high(as, arg);
 	need_equal(as, 0);
@@ -177,9 +180,10 @@ static void check_mmap(struct assembler *as)
 static void check_madvise(struct assembler *as)
 {
 	static const u32 advice[] = {
-		MADV_NORMAL,   MADV_RANDOM,	MADV_SEQUENTIAL, MADV_WILLNEED,	    MADV_DONTNEED,
-		MADV_FREE,     MADV_DONTFORK,	MADV_HUGEPAGE,	 MADV_NOHUGEPAGE,   MADV_WIPEONFORK,
-		MADV_COLD,     MADV_PAGEOUT,	MADV_KEEPONFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
+		MADV_NORMAL,	 MADV_RANDOM,	     MADV_SEQUENTIAL,	  MADV_WILLNEED,
+		MADV_DONTNEED,	 MADV_FREE,	     MADV_DONTFORK,	  MADV_HUGEPAGE,
+		MADV_NOHUGEPAGE, MADV_WIPEONFORK,    MADV_COLD,		  MADV_PAGEOUT,
+		MADV_KEEPONFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
 	};
 
 	place(as, MADVISE);
@@ -203,7 +207,7 @@ static void check_range(struct assembler *as, u64 base)
 	emit(as, BPF_ST, 0); /* M[0]: low half of the sum */
 	/* No carry if the sum is not below the addend. */
 	BUG_ON(as->count >= as->max);
-	as->prog[as->count++] = (struct sock_filter){BPF_JMP | BPF_JGE | BPF_X, 2, 0, 0};
+	as->prog[as->count++] = (struct sock_filter){ BPF_JMP | BPF_JGE | BPF_X, 2, 0, 0 };
 	emit(as, BPF_LD | BPF_IMM, 1);
 	emit(as, BPF_ST, 1);
 	load_high(as, 0);
@@ -220,8 +224,8 @@ static void check_range(struct assembler *as, u64 base)
 
 unsigned int filter_build_f1(struct sock_filter *prog, unsigned int max, u64 base, bool fsgsbase)
 {
-	static const u32 bases[] = {0x1001, 0x1002, 0x1003, 0x1004}; /* ARCH_{SET,GET}_{GS,FS} */
-	struct assembler as = {.prog = prog, .max = max};
+	static const u32 bases[] = { 0x1001, 0x1002, 0x1003, 0x1004 }; /* ARCH_{SET,GET}_{GS,FS} */
+	struct assembler as = { .prog = prog, .max = max };
 	u64 verified = base + (STUB_SYM_verified_syscall - STUB_LINK_BASE);
 	u64 fast = base + (STUB_SYM_fast_syscall - STUB_LINK_BASE);
 
@@ -240,6 +244,7 @@ unsigned int filter_build_f1(struct sock_filter *prog, unsigned int max, u64 bas
 	jump(&as, BPF_JEQ, SYS_mmap, MMAP, NEXT);
 	jump(&as, BPF_JEQ, SYS_mprotect, MPROTECT, NEXT);
 	jump(&as, BPF_JEQ, SYS_madvise, MADVISE, NEXT);
+	jump(&as, BPF_JEQ, SYS_rseq, ALLOW, NEXT);
 	jump(&as, BPF_JEQ, SYS_sigaltstack, ALLOW, fsgsbase ? TRAP : NEXT);
 	if (!fsgsbase) {
 		jump(&as, BPF_JEQ, SYS_arch_prctl, ARCH_PRCTL, TRAP);

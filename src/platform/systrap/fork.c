@@ -1,10 +1,11 @@
 /*
  * New processes and new lanes (DESIGN §2.6).
  *
- * A fork: the lane gets a random nonce and clones. The child is bound to its parent by its first verified call, which
- * carries the nonce (notify.c); then it maps its own lane and waits. The transaction is over when the child waits and
- * the parent has made its own next wait, which proves that its clone is over. If the parent reports a failure, the
- * host may still have made a child: any child of ours that is no space is killed, and the forker with it.
+ * A fork: the lane gets a random nonce and clones. The child is bound to its parent by its first
+ * verified call, which carries the nonce (notify.c); then it maps its own lane and waits. The
+ * transaction is over when the child waits and the parent has made its own next wait, which proves
+ * that its clone is over. If the parent reports a failure, the host may still have made a child:
+ * any child of ours that is no space is killed, and the forker with it.
  */
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 #include "host/host.h"
 #include "platform/systrap/internal.h"
 
-#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define THREAD_FLAGS \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define RW (PROT_READ | PROT_WRITE)
 
 int lane_first_event(struct pf_thread *t)
@@ -37,7 +39,8 @@ static u64 lane_file_address(u32 slot)
 	return g_systrap.base + STUB_LANES_OFFSET + (slot - slot % LANES_PER_FILE) * LANE_SIZE;
 }
 
-/* One fork or new lane at a time in a space: a child must not inherit a lane that is not marked DONTFORK yet. */
+/* One fork or new lane at a time in a space: a child must not inherit a lane that is not marked
+ * DONTFORK yet. */
 static void structure_lock(struct pf_space *s)
 {
 	struct waiter w;
@@ -98,8 +101,11 @@ static void expect_child(struct pf_thread *child)
 	u64 fd = (u64)thread_file(child)->fd;
 
 	child->owner = child->fiber = fiber_current();
-	child->expect[0] = (struct vcall){SYS_mmap, {at, LANE_FILE_SIZE, RW, MAP_SHARED | MAP_FIXED, fd, 0}};
-	child->expect[1] = (struct vcall){SYS_madvise, {at, LANE_FILE_SIZE, MADV_DONTFORK, 0, 0, 0}};
+	child->expect[0] =
+		(struct vcall){ SYS_mmap,
+				{ at, LANE_FILE_SIZE, RW, MAP_SHARED | MAP_FIXED, fd, 0 } };
+	child->expect[1] =
+		(struct vcall){ SYS_madvise, { at, LANE_FILE_SIZE, MADV_DONTFORK, 0, 0, 0 } };
 	child->expect_count = 2;
 }
 
@@ -134,7 +140,7 @@ static bool fork_close(struct fork_txn *txn)
 
 static int fork_run(struct pf_thread *t, struct fork_txn *txn)
 {
-	u64 arg[4] = {txn->nonce[0], txn->nonce[1], (u64)thread_file(txn->child)->fd, FORK_FLAGS};
+	u64 arg[4] = { txn->nonce[0], txn->nonce[1], (u64)thread_file(txn->child)->fd, FORK_FLAGS };
 	struct lane_event ev;
 	int err;
 
@@ -158,6 +164,8 @@ int pf_space_fork(struct pf_thread *t, struct pf_space **ret_space, struct pf_th
 
 	lane_own(t);
 	err = space_seal(t);
+	if (!err)
+		err = pf_flush(t);
 	if (!err)
 		err = child_alloc(t, &txn.child);
 	if (err)
@@ -245,10 +253,11 @@ static int slot_map(struct pf_thread *t, u32 slot)
 			return err;
 	}
 	if (!s->mapped[index]) {
-		ret = lane_syscall(t, true, SYS_mmap, at, LANE_FILE_SIZE, RW, MAP_SHARED | MAP_FIXED,
-				   (u64)s->files[index]->fd, 0);
+		ret = lane_syscall(t, true, SYS_mmap, at, LANE_FILE_SIZE, RW,
+				   MAP_SHARED | MAP_FIXED, (u64)s->files[index]->fd, 0);
 		if (ret == (s64)at)
-			ret = lane_syscall(t, true, SYS_madvise, at, LANE_FILE_SIZE, MADV_DONTFORK, 0, 0, 0);
+			ret = lane_syscall(t, true, SYS_madvise, at, LANE_FILE_SIZE, MADV_DONTFORK,
+					   0, 0, 0);
 		if (ret)
 			return ret == -ESRCH ? -ESRCH : -ENOMEM;
 		s->mapped[index] = true;
@@ -259,8 +268,9 @@ static int slot_map(struct pf_thread *t, u32 slot)
 /* The slot's lane comes to life: its first wait binds it. */
 static int lane_clone(struct pf_thread *t, struct pf_thread *new)
 {
-	u64 stack = g_systrap.base + STUB_STACKS_OFFSET + (new->slot + 1) * STUB_STACK_SIZE - LANE_STACK_TOP;
-	u64 arg[2] = {new->slot, THREAD_FLAGS};
+	u64 stack = g_systrap.base + STUB_STACKS_OFFSET + (new->slot + 1) * STUB_STACK_SIZE -
+		    LANE_STACK_TOP;
+	u64 arg[2] = { new->slot, THREAD_FLAGS };
 	struct lane_event ev;
 	int err;
 

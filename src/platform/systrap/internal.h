@@ -3,9 +3,9 @@
 /*
  * What the files of systrap share. See docs/platform.md for the model.
  *
- * One short lock, g_systrap.lock (class lc_platform), guards all lists and the hand-over state of lanes; it is held for
- * a few instructions. The rest of a thread belongs to its owner, the fiber that calls the platform for it. The poller
- * (notify.c) never blocks and takes only that lock.
+ * One short lock, g_systrap.lock (class lc_platform), guards all lists and the hand-over state of
+ * lanes; it is held for a few instructions. The rest of a thread belongs to its owner, the fiber
+ * that calls the platform for it. The poller (notify.c) never blocks and takes only that lock.
  */
 
 #include <linux/sched.h>
@@ -33,7 +33,8 @@ struct sock_filter;
 #define INTERRUPT_SIGNO 12 /* SIGUSR2 */
 #define EXPECT_MAX 3
 
-/* A memfd that holds the control areas of LANES_PER_FILE lanes of one stub; reused once that stub is reaped. */
+/* A memfd that holds the control areas of LANES_PER_FILE lanes of one stub; reused once that stub
+ * is reaped. */
 struct lane_file {
 	struct list link; /* [lock] the free list */
 	int fd; /* [I] */
@@ -111,10 +112,23 @@ struct pf_thread {
 	enum lane_wait wait; /* [lock] */
 	u64 notif_id; /* [lock] of WAIT_NOTIF */
 	struct list wait_link; /* [lock] family->waiting */
-	struct vcall expect[EXPECT_MAX]; /* [lock] verified calls of the pending operation, in order */
+	struct vcall
+		expect[EXPECT_MAX]; /* [lock] verified calls of the pending operation, in order */
 	unsigned int expect_count, expect_next; /* [lock] how many there are, and were let go on */
-	struct vcall staged; /* [owner] what the next command will have the lane call; nr 0 (read): nothing */
+	struct vcall staged; /* [owner] what the next command will have the lane call; nr 0 (read):
+				nothing */
 	unsigned int repeats; /* [lock] of the last one let go on */
+
+	/* What goes along with events and resumes (marshal.c). */
+	struct {
+		u32 count;
+		struct marshal_item item[MARSHAL_ITEMS];
+	} inputs; /* [owner] of the call that is being answered; checked */
+	struct {
+		u32 count;
+		struct marshal_item item[MARSHAL_OUTPUTS];
+	} outputs; /* [owner] to go along with the next resume */
+	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
 
 	/* Attendance (attend.c). */
 	bool attended; /* [owner] */
@@ -152,6 +166,7 @@ struct systrap {
 	bool fsgsbase; /* [I] */
 	bool virtual_cpus; /* [I] */
 	bool many_cpus; /* [I] */
+	_Atomic bool no_vm; /* the host does not let us at our stubs' memory by process_vm_readv */
 	int proc_fd; /* [I] or -1 */
 	pid_t main_tid; /* [I] the parent of all stubs */
 	struct pf_host_vdso vdso; /* [I] */
@@ -239,7 +254,7 @@ void lane_files_drop_all(void);
 /* The next command has the lane make this verified call. */
 static inline void lane_stage(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
-	t->staged = (struct vcall){nr, {a, b, c, d, e, f}};
+	t->staged = (struct vcall){ nr, { a, b, c, d, e, f } };
 }
 /* How lane_await ends, besides with an event. */
 enum await_mode {
@@ -251,16 +266,20 @@ enum await_mode {
 /*
  * Give t's lane its next command. arg: count words. 0 or -ESRCH.
  */
-[[nodiscard]] int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned int count);
+[[nodiscard]] int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg,
+			    unsigned int count);
 /* Wait for the lane's next event and read it (without its registers). 0 or -ESRCH. */
-[[nodiscard]] int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret_event);
+[[nodiscard]] int lane_await(struct pf_thread *t, enum await_mode mode,
+			     struct lane_event *ret_event);
 /* Post and await; *ret_result gets the lane's word for the result. 0 or -ESRCH. */
-[[nodiscard]] int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64 *ret_result);
+[[nodiscard]] int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count,
+			  s64 *ret_result);
 /*
- * A system call by the lane. verified: it is a call that only the kernel may allow; done when this returns. Returns the
- * host's result (as the lane tells it: a hint) or -ESRCH.
+ * A system call by the lane. verified: it is a call that only the kernel may allow; done when this
+ * returns. Returns the host's result (as the lane tells it: a hint) or -ESRCH.
  */
-[[nodiscard]] s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+[[nodiscard]] s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c,
+			       u64 d, u64 e, u64 f);
 /* The lane did what it must not: end its space. */
 void lane_misbehaved(struct pf_thread *t, const char *what);
 /* Wait for a new lane's LANE_READY. 0 or -ESRCH. */
@@ -271,6 +290,20 @@ void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id);
 void lane_set_wait(struct pf_thread *t, enum lane_wait w, u64 id) REQUIRES(&lc_platform);
 /* Before any use of the lane by its owner. */
 void lane_own(struct pf_thread *t);
+
+/* ---- marshal.c: what goes along with events and resumes ---- */
+/* The lane has made a LANE_EV_SYSCALL: see what came with it. */
+void marshal_take(struct pf_thread *t);
+/* Copy [src, src + size) if it came along. */
+bool marshal_find(struct pf_thread *t, void *dst, u64 src, size_t size);
+/* A string, of at most size bytes with its NUL; its length, or -ENOENT. */
+ssize_t marshal_find_string(struct pf_thread *t, char *dst, u64 src, size_t size);
+/* What has come along may be out of date. */
+void marshal_forget(struct pf_thread *t);
+/* Have it written with the next resume. False if it cannot go along. */
+bool marshal_defer(struct pf_thread *t, u64 dst, const void *src, size_t size);
+/* Before LANE_RUN or LANE_FLUSH: hand over what was deferred. 0 or -ESRCH. */
+[[nodiscard]] int marshal_give(struct pf_thread *t);
 
 /* ---- notify.c: the listeners ---- */
 /* Takes over the listener; null when memory is short. */

@@ -1,6 +1,7 @@
 /*
- * The keeper: a fiber that keeps the reserve of fresh spaces filled and buries the dead ones. It alone talks to the
- * zygote, one request at a time, and alone unwatches descriptors, which no poller function may do.
+ * The keeper: a fiber that keeps the reserve of fresh spaces filled and buries the dead ones. It
+ * alone talks to the zygote, one request at a time, and alone unwatches descriptors, which no
+ * poller function may do.
  */
 
 #include <errno.h>
@@ -168,7 +169,8 @@ static void check_birth(void)
 	int err;
 
 	if (!tid) {
-		if (__atomic_load_n(&mail->served, __ATOMIC_ACQUIRE) == mail->request && mail->pid < 0)
+		if (__atomic_load_n(&mail->served, __ATOMIC_ACQUIRE) == mail->request &&
+		    mail->pid < 0)
 			birth_failed(mail->pid);
 		else if (sched_now() > g_systrap.embryo_deadline)
 			birth_failed(-ETIMEDOUT);
@@ -222,7 +224,8 @@ void keeper_main(void *arg)
 		systrap_unlock();
 		if (done)
 			break;
-		fiber_park(g_systrap.embryo || g_systrap.suspicious ? sched_now() + 1'000'000'000 : NO_DEADLINE);
+		fiber_park(g_systrap.embryo || g_systrap.suspicious ? sched_now() + 1'000'000'000 :
+								      NO_DEADLINE);
 	}
 	systrap_lock();
 	g_systrap.keeper = NULL;

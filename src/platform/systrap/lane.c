@@ -1,14 +1,16 @@
 /*
- * The kernel's end of a lane: commands out, events in. See lane.h for the protocol, docs/platform.md for the reasons.
+ * The kernel's end of a lane: commands out, events in. See lane.h for the protocol,
+ * docs/platform.md for the reasons.
  *
- * A thread's owner alternates lane_post (command n, response word = n) and lane_await (request word = n + 1). A lane
- * that waits is in one of three places: still spinning or on its way (WAIT_NONE), held by us as a seccomp notification
- * (WAIT_NOTIF), or let into the host's futex (WAIT_FUTEX). The wait state changes under the lock, together with
- * `posted`, so that a notification that arrives while a response is posted is answered: by the poller if it sees the
- * new `posted`, else by the owner, who sees the wait state.
+ * A thread's owner alternates lane_post (command n, response word = n) and lane_await (request word
+ * = n + 1). A lane that waits is in one of three places: still spinning or on its way (WAIT_NONE),
+ * held by us as a seccomp notification (WAIT_NOTIF), or let into the host's futex (WAIT_FUTEX). The
+ * wait state changes under the lock, together with `posted`, so that a notification that arrives
+ * while a response is posted is answered: by the poller if it sees the new `posted`, else by the
+ * owner, who sees the wait state.
  *
- * While it waits for a lane the owner may spin (attended) and else parks; the poller unparks it when the lane's
- * notification arrives. Whatever else unparks it only makes it look again.
+ * While it waits for a lane the owner may spin (attended) and else parks; the poller unparks it
+ * when the lane's notification arrives. Whatever else unparks it only makes it look again.
  */
 
 #include <errno.h>
@@ -66,9 +68,9 @@ void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id)
 }
 
 /*
- * Publish response n = posted + 1. `posted` moves first: a wait for n - 1 that arrives in between is sent back to look
- * again, and does not meet what is expected from now on. The lane may have scribbled on the word: then it is no lane
- * of ours any more.
+ * Publish response n = posted + 1. `posted` moves first: a wait for n - 1 that arrives in between
+ * is sent back to look again, and does not meet what is expected from now on. The lane may have
+ * scribbled on the word: then it is no lane of ours any more.
  */
 static int publish(struct pf_thread *t)
 {
@@ -97,7 +99,7 @@ static int publish(struct pf_thread *t)
 
 int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned int count)
 {
-	struct lane_command cmd = {.op = op, .flags = flags, .cpu = (u32)current_cpu()};
+	struct lane_command cmd = { .op = op, .flags = flags, .cpu = (u32)current_cpu() };
 
 	if (space_is_dead(t->space))
 		return -ESRCH;
@@ -105,7 +107,8 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 		cmd.flags |= LANE_SPIN;
 	for (unsigned int i = 0; i < count; i++)
 		cmd.arg[i] = arg[i];
-	if (host_shared_write(&t->lane->command, &cmd, offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
+	if (host_shared_write(&t->lane->command, &cmd,
+			      offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
 	}
@@ -150,8 +153,8 @@ static bool send_interrupt(struct pf_thread *t)
 }
 
 /*
- * Has the event come? 1: yes; 0: not yet; -ESRCH. With a barrier, only the lane's next wait proves it. A lane that
- * waits for a command without having made its request will never make it.
+ * Has the event come? 1: yes; 0: not yet; -ESRCH. With a barrier, only the lane's next wait proves
+ * it. A lane that waits for a command without having made its request will never make it.
  */
 static int look(struct pf_thread *t, enum await_mode mode)
 {
@@ -179,7 +182,8 @@ static bool spin(struct pf_thread *t, enum await_mode mode)
 			__builtin_ia32_pause();
 		}
 		if (space_is_dead(t->space) || lane_going_to_sleep(t) ||
-		    (mode == AWAIT_GUEST && atomic_load_explicit(&t->interrupt, memory_order_relaxed)))
+		    (mode == AWAIT_GUEST &&
+		     atomic_load_explicit(&t->interrupt, memory_order_relaxed)))
 			break;
 		now = rdtsc();
 		if (now - slice > 20 * g_systrap.tsc_per_us) {
@@ -201,6 +205,10 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 		spun = attend_may_spin(t) && spin(t, mode);
 		attend_spun(t, spun);
 	}
+	if (spun)
+		STAT_INC(events_attended);
+	else
+		STAT_INC(events_unattended);
 	while (!spun) {
 		ret = look(t, mode);
 		if (ret < 0)
@@ -237,9 +245,10 @@ int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64
 	return ret;
 }
 
-s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e,
+		 u64 f)
 {
-	u64 arg[7] = {nr, a, b, c, d, e, f};
+	u64 arg[7] = { nr, a, b, c, d, e, f };
 	struct lane_event ev;
 	s64 result;
 	int ret;

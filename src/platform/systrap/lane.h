@@ -1,42 +1,51 @@
 #pragma once
 
 /*
- * The interface between the kernel and its stubs: the one definition, compiled into both. See docs/platform.md.
+ * The interface between the kernel and its stubs: the one definition, compiled into both. See
+ *docs/platform.md.
  *
- * A *lane* is a host thread of a stub. Its control area lies in a memfd that both map. Commands and requests
- * alternate, counted by two sequence words:
+ * A *lane* is a host thread of a stub. Its control area lies in a memfd that both map. Commands and
+ *requests alternate, counted by two sequence words:
  *
- *	lane:	write event n, then request = n;	wait until response == n;	do command n; ...
- *	kernel:	wait until request == n, read event n;	write command n, then response = n; ...
+ *	lane:	write event n, then request = n;	wait until response == n;	do command
+ *n; ... kernel:	wait until request == n, read event n;	write command n, then response = n;
+ *...
  *
- * Command LANE_RUN is over with the guest's next event, any other one with its result. While it waits, the lane may
- * spin (as the command told it to) and ends in the verified call futex(&response, FUTEX_WAIT, n - 1, 0, 0, 0), whose
- * notification is the doorbell.
+ * Command LANE_RUN is over with the guest's next event, any other one with its result. While it
+ *waits, the lane may spin (as the command told it to) and ends in the verified call
+ *futex(&response, FUTEX_WAIT, n - 1, 0, 0, 0), whose notification is the doorbell.
  *
- * All that lies here is writable by the guest at any time: the kernel reads each field once and believes nothing.
+ * All that lies here is writable by the guest at any time: the kernel reads each field once and
+ *believes nothing.
  */
 
 #include "base/types.h"
 #include "platform/platform.h"
+#include "platform/systrap/marshal.h"
 
 /* ---- layout of a stub's address space; offsets from its base, whose low 32 bits are zero ---- */
 
-#define STUB_LINK_BASE 0x7ff800000000UL /* where stub.lds links the image; it is position-independent */
+#define STUB_LINK_BASE \
+	0x7ff800000000UL /* where stub.lds links the image; it is position-independent */
 #define STUB_IMAGE_MAX 0x10000UL /* code and constants, then struct stub_config */
 #define STUB_CONFIG_OFFSET 0xc000UL
 #define STUB_VDSO_OFFSET 0x100000UL /* the host's vvar and vdso, as it laid them out */
 #define STUB_VDSO_MAX 0x40000UL
 #define STUB_MAIL_OFFSET 0x200000UL /* the zygote's mailbox, not inherited */
 #define STUB_STACKS_OFFSET 0x1000000UL
-#define STUB_STACK_SIZE 0x10000UL /* a lane's stack, which is its alternate stack: private, aligned to its size */
+#define STUB_STACK_SIZE \
+	0x10000UL /* a lane's stack, which is its alternate stack: private, aligned to its size */
 #define LANE_PRIVATE_SIZE 64UL /* struct lane_private, at the top of it */
-#define LANE_STACK_TOP (LANE_PRIVATE_SIZE + 8) /* below that: a new thread's first stack pointer */
+#define LANE_STACK_TOP (LANE_PRIVATE_SIZE + 8) /* below that: a new thread's first stack pointer \
+						*/
 #define STUB_LANES_OFFSET 0x40000000UL
 #define STUB_LANES_MAX 4096U
 #define STUB_REGION_SIZE 0x80000000UL
 
 #define LANE_WINDOW_SIZE 0x10000UL
-#define LANE_WINDOW_OFFSET 1024UL /* small copies touch only the lane's first page */
+#define LANE_MARSHAL_OFFSET 1024UL
+#define LANE_WINDOW_OFFSET \
+	(LANE_MARSHAL_OFFSET + MARSHAL_SIZE) /* small copies touch only the lane's first page */
 #define LANE_SIZE 0x11000UL
 #define LANES_PER_FILE 8U /* a lane file is the control areas of 8 consecutive slots */
 #define LANE_FILE_SIZE (LANES_PER_FILE * LANE_SIZE)
@@ -45,19 +54,22 @@ enum lane_op {
 	LANE_RUN = 1, /* run the guest with lane->regs */
 	LANE_SYSCALL, /* arg: number, six arguments. LANE_VERIFIED: at the verified instruction */
 	LANE_COPY_IN, /* arg: guest address, size: copy to the window; result: bytes not copied */
-	LANE_COPY_OUT, /* arg: guest address, size: copy from the window; result: bytes not copied */
+	LANE_COPY_OUT, /* arg: guest address, size: copy from the window; result: bytes not copied
+			*/
 	LANE_CLEAR, /* arg: guest address, size; result: bytes not cleared */
-	LANE_STRING, /* arg: guest address, size: copy to the window through a NUL; result: bytes copied, of which
-		      * the last is NUL unless the size was reached, or -EFAULT */
+	LANE_STRING, /* arg: guest address, size: copy to the window through a NUL; result: bytes
+		      * copied, of which the last is NUL unless the size was reached, or -EFAULT */
 	LANE_LOAD32, /* arg: guest address; result: the value or -EFAULT */
 	LANE_CMPXCHG32, /* arg: guest address, old, new; result: what was there or -EFAULT */
-	LANE_FP_SAVE, /* arg: size; copy the guest's FP state to the window; result: bytes written */
+	LANE_FP_SAVE, /* arg: size; copy the guest's FP state to the window; result: bytes written
+		       */
 	LANE_FP_LOAD, /* arg: size; set the guest's FP state from the window */
 	LANE_FP_RESET,
 	LANE_FP_GIVE, /* arg: slot; copy the guest's FP state to another lane of the stub */
 	LANE_CLONE, /* arg: slot, flags; start a thread there: verified clone */
-	LANE_FORK, /* arg: nonce (2), lane file descriptor, file index, clone flags: verified clone; the child's first
-		    * event is LANE_READY */
+	LANE_FLUSH, /* write lane->outputs */
+	LANE_FORK, /* arg: nonce (2), lane file descriptor, file index, clone flags: verified clone;
+		    * the child's first event is LANE_READY */
 };
 
 /* Command flags. */
@@ -94,7 +106,8 @@ struct lane_event {
 struct lane {
 	/* Written by the lane. */
 	_Alignas(64) u32 request;
-	u32 sleeping; /* = request just before the lane goes into its wait: a hint that spinning is of no use */
+	u32 sleeping; /* = request just before the lane goes into its wait: a hint that spinning is
+			 of no use */
 	struct lane_event event;
 	/* Written by the kernel. */
 	_Alignas(64) u32 response;
@@ -102,13 +115,25 @@ struct lane {
 	struct lane_command command;
 	/* Both ways. */
 	_Alignas(64) struct guest_regs regs;
-	/* A fresh stub's report to the kernel, before its filter: trusted until the space has run guest code. */
+	/* A fresh stub's report to the kernel, before its filter: trusted until the space has run
+	 * guest code. */
 	struct {
 		s32 error; /* negative errno */
 		s32 listener; /* descriptor of F0's listener */
 		s32 tid; /* nonzero when the rest is valid */
 	} hello;
-	_Alignas(LANE_WINDOW_OFFSET) u8 window[LANE_WINDOW_SIZE];
+	/* Beside a LANE_EV_SYSCALL. */
+	_Alignas(64) struct {
+		u32 count;
+		struct marshal_item item[MARSHAL_ITEMS];
+	} inputs;
+	/* Beside a LANE_RUN: what to copy to the guest first. The lane resets the count. */
+	struct {
+		u32 count;
+		struct marshal_item item[MARSHAL_OUTPUTS];
+	} outputs;
+	_Alignas(LANE_MARSHAL_OFFSET) u8 marshal[MARSHAL_SIZE]; /* the items' bytes */
+	u8 window[LANE_WINDOW_SIZE];
 };
 
 _Static_assert(offsetof(struct lane, window) == LANE_WINDOW_OFFSET, "window offset");
@@ -119,7 +144,8 @@ _Static_assert(sizeof(struct lane) <= LANE_SIZE, "lane size");
 struct mailbox {
 	u32 request; /* kernel: bumped to ask for a stub */
 	s32 lane_fd; /* lane file of the new stub */
-	s32 error; /* zygote: its own boot's result (negative errno), -1 while booting; then clone's failure */
+	s32 error; /* zygote: its own boot's result (negative errno), -1 while booting; then clone's
+		      failure */
 	u32 served; /* zygote: = request once the clone was made or failed */
 	s32 pid; /* of the clone, or negative errno */
 };

@@ -1,7 +1,8 @@
 /*
- * Mappings and guest memory. Anonymous memory is mapped by calls that the filter allows; whatever names a descriptor or
- * is not harmless is a verified call, done when the lane has made its next wait, so that the caller may then close the
- * descriptor. Copies go through the lane's window in pieces.
+ * Mappings and guest memory. Anonymous memory is mapped by calls that the filter allows; whatever
+ * names a descriptor or is not harmless is a verified call, done when the lane has made its next
+ * wait, so that the caller may then close the descriptor. Copies go through the lane's window in
+ * pieces.
  */
 
 #include <errno.h>
@@ -9,7 +10,11 @@
 #include <sys/syscall.h>
 
 #include "host/host.h"
+#include "platform/systrap/attend.h"
 #include "platform/systrap/internal.h"
+
+#define VM_SIZE 2048 /* from here on the copy itself matters */
+#define STRING_PIECE 512 /* divides a page */
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -42,14 +47,17 @@ int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserv
 		flags |= MAP_NORESERVE;
 	if (growsdown)
 		flags |= MAP_GROWSDOWN;
-	return address_result(lane_syscall(t, false, SYS_mmap, addr, size, (u64)prot, flags, ~0UL, 0), addr);
+	return address_result(
+		lane_syscall(t, false, SYS_mmap, addr, size, (u64)prot, flags, ~0UL, 0), addr);
 }
 
 int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, int fd, u64 offset)
 {
 	u64 flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
 
-	return address_result(lane_syscall(t, true, SYS_mmap, addr, size, (u64)prot, flags, (u64)fd, offset), addr);
+	return address_result(
+		lane_syscall(t, true, SYS_mmap, addr, size, (u64)prot, flags, (u64)fd, offset),
+		addr);
 }
 
 int pf_unmap(struct pf_thread *t, u64 addr, u64 size)
@@ -62,14 +70,16 @@ int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot)
 	return plain_result(lane_syscall(t, false, SYS_mprotect, addr, size, (u64)prot, 0, 0, 0));
 }
 
-int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size, bool keep_old)
+int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size,
+	    bool keep_old)
 {
 	u64 flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 	if (keep_old)
 		flags |= MREMAP_DONTUNMAP;
-	return address_result(lane_syscall(t, true, SYS_mremap, old_addr, old_size, new_size, flags, new_addr, 0),
-			      new_addr);
+	return address_result(
+		lane_syscall(t, true, SYS_mremap, old_addr, old_size, new_size, flags, new_addr, 0),
+		new_addr);
 }
 
 int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
@@ -99,7 +109,8 @@ int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
 	default:
 		return -EINVAL;
 	}
-	return plain_result(lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
+	return plain_result(
+		lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
 }
 
 int pf_mincore(struct pf_thread *t, u64 addr, u64 size, u8 *vec)
@@ -111,13 +122,54 @@ int pf_mincore(struct pf_thread *t, u64 addr, u64 size, u8 *vec)
 	for (u64 done = 0; done < size; done += most) {
 		u64 n = min(size - done, most);
 
-		err = plain_result(lane_syscall(t, true, SYS_mincore, addr + done, n, window, 0, 0, 0));
+		err = plain_result(
+			lane_syscall(t, true, SYS_mincore, addr + done, n, window, 0, 0, 0));
 		if (err)
 			return err;
 		if (host_shared_read(vec + done / PAGE_SIZE, t->lane->window, n / PAGE_SIZE))
 			return -ESRCH;
 	}
 	return 0;
+}
+
+/* ---- another process's memory, from here ---- */
+
+static ssize_t vm_copy(const struct pf_space *s, void *buf, u64 at, size_t size, bool write)
+{
+	struct iovec local = { buf, size };
+	struct iovec remote = { (void *)at, size }; /* NOLINT: the host's address of it */
+
+	if (write)
+		return host_process_vm_writev(s->pid, &local, 1, &remote, 1);
+	return host_process_vm_readv(s->pid, &local, 1, &remote, 1);
+}
+
+/*
+ * To wake a lane that sleeps costs several times a host call that copies by itself; and so does a
+ * second copy of much. The host may have to fetch a page from disk meanwhile, and this worker with
+ * it, as in any kernel.
+ */
+static bool vm_is_cheaper(const struct pf_thread *t, size_t size)
+{
+	return (size >= VM_SIZE || !attend_may_spin(t)) &&
+	       !atomic_load_explicit(&g_systrap.no_vm, memory_order_relaxed);
+}
+
+/* Returns bytes copied, -ESRCH, or -EAGAIN: have the lane do it. */
+static ssize_t vm_piece(struct pf_thread *t, void *buf, u64 at, size_t size, bool write)
+{
+	ssize_t n;
+
+	if (space_is_dead(t->space))
+		return -ESRCH;
+	n = vm_copy(t->space, buf, at, size, write);
+	if (likely(n >= 0))
+		return n;
+	if (n == -EFAULT)
+		return 0;
+	if (n == -EPERM || n == -ENOSYS)
+		atomic_store(&g_systrap.no_vm, true);
+	return -EAGAIN;
 }
 
 /* ---- copies ---- */
@@ -128,13 +180,27 @@ static bool range_ok(struct uaddr a, size_t size)
 	return a.v <= g_systrap.base && size <= g_systrap.base - a.v;
 }
 
+/* Before the guest's memory is looked at or changed otherwise: what was deferred is part of it. */
+static int settle(struct pf_thread *t, bool write)
+{
+	if (write)
+		marshal_forget(t);
+	return unlikely(t->outputs.count) ? pf_flush(t) : 0;
+}
+
 /* One piece of at most a window. Returns bytes copied or -ESRCH. */
 static ssize_t piece_in(struct pf_thread *t, void *dst, u64 src, size_t size)
 {
-	u64 arg[2] = {src, size};
+	u64 arg[2] = { src, size };
+	ssize_t n;
 	s64 left;
 	int err;
 
+	if (vm_is_cheaper(t, size)) {
+		n = vm_piece(t, dst, src, size, false);
+		if (n != -EAGAIN)
+			return n;
+	}
 	err = lane_op(t, LANE_COPY_IN, arg, 2, &left);
 	if (err)
 		return err;
@@ -148,10 +214,16 @@ static ssize_t piece_in(struct pf_thread *t, void *dst, u64 src, size_t size)
 
 static ssize_t piece_out(struct pf_thread *t, u64 dst, const void *src, size_t size)
 {
-	u64 arg[2] = {dst, size};
+	u64 arg[2] = { dst, size };
+	ssize_t n;
 	s64 left;
 	int err;
 
+	if (vm_is_cheaper(t, size)) {
+		n = vm_piece(t, (void *)(unsigned long)src, dst, size, true);
+		if (n != -EAGAIN)
+			return n;
+	}
 	if (space_is_dead(t->space) || host_shared_write(t->lane->window, src, size))
 		return -ESRCH;
 	err = lane_op(t, LANE_COPY_OUT, arg, 2, &left);
@@ -166,6 +238,10 @@ ssize_t pf_copy_in_partial(struct pf_thread *t, void *dst, struct uaddr src, siz
 {
 	size_t done = 0;
 
+	if (marshal_find(t, dst, src.v, size))
+		return (ssize_t)size;
+	if (settle(t, false))
+		return -ESRCH;
 	while (done < size) {
 		size_t n = min(size - done, LANE_WINDOW_SIZE);
 		ssize_t got;
@@ -186,6 +262,8 @@ ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *s
 {
 	size_t done = 0;
 
+	if (settle(t, true))
+		return -ESRCH;
 	while (done < size) {
 		size_t n = min(size - done, LANE_WINDOW_SIZE);
 		ssize_t got;
@@ -221,7 +299,7 @@ int pf_copy_out(struct pf_thread *t, struct uaddr dst, const void *src, size_t s
 
 int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size)
 {
-	u64 arg[2] = {dst.v, size};
+	u64 arg[2] = { dst.v, size };
 	s64 left;
 	int err;
 
@@ -229,38 +307,64 @@ int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size)
 		return 0;
 	if (!range_ok(dst, size))
 		return -EFAULT;
+	if (settle(t, true))
+		return -ESRCH;
 	err = lane_op(t, LANE_CLEAR, arg, 2, &left);
 	if (err)
 		return err;
 	return left ? -EFAULT : 0;
 }
 
-/* Strings are fetched in pieces that end at a page, so that one which ends before unmapped memory is whole. */
+/*
+ * Some bytes of a string: through its NUL if it is found. Pieces that we copy ourselves end with a
+ * page, so that a string which ends before unmapped memory is whole. Bytes copied; 0: a fault.
+ */
+static ssize_t piece_string(struct pf_thread *t, char *dst, u64 src, size_t size)
+{
+	u64 arg[2] = { src, min(size, LANE_WINDOW_SIZE) };
+	s64 got;
+	int err;
+
+	if (vm_is_cheaper(t, 0)) {
+		ssize_t n =
+			vm_piece(t, dst, src, min(size, STRING_PIECE - src % STRING_PIECE), false);
+
+		if (n != -EAGAIN)
+			return n;
+	}
+	err = lane_op(t, LANE_STRING, arg, 2, &got);
+	if (err)
+		return err;
+	if (got <= 0 || (u64)got > arg[1])
+		return 0;
+	if (host_shared_read(dst, t->lane->window, (size_t)got))
+		return -ESRCH;
+	/* A lane that stops early without a NUL lies. */
+	return (u64)got < arg[1] && dst[got - 1] ? 0 : (ssize_t)got;
+}
+
 ssize_t pf_copy_in_string(struct pf_thread *t, char *dst, struct uaddr src, size_t size)
 {
+	ssize_t got = marshal_find_string(t, dst, src.v, size);
 	size_t done = 0;
 
+	if (got >= 0)
+		return got;
+	if (settle(t, false))
+		return -ESRCH;
 	while (done < size) {
-		u64 arg[2] = {src.v + done, min(size - done, LANE_WINDOW_SIZE)};
-		s64 got;
-		int err;
+		u64 at = src.v + done;
+		size_t length;
 
-		if (!range_ok(UADDR(arg[0]), 1))
+		if (!range_ok(UADDR(at), 1))
 			return -EFAULT;
-		arg[1] = min(arg[1], g_systrap.base - arg[0]);
-		err = lane_op(t, LANE_STRING, arg, 2, &got);
-		if (err)
-			return err;
-		if (got <= 0 || (u64)got > arg[1])
-			return -EFAULT;
-		if (host_shared_read(dst + done, t->lane->window, (size_t)got))
-			return -ESRCH;
-		for (size_t i = done; i < done + (size_t)got; i++)
-			if (!dst[i])
-				return (ssize_t)i;
-		done += (size_t)got;
-		if ((u64)got < arg[1])
-			return -EFAULT; /* the lane lies */
+		got = piece_string(t, dst + done, at, min(size - done, g_systrap.base - at));
+		if (got <= 0)
+			return got ? got : -EFAULT;
+		length = strnlen(dst + done, (size_t)got);
+		done += length;
+		if (length < (size_t)got)
+			return (ssize_t)done;
 	}
 	return -ENAMETOOLONG;
 }
@@ -272,6 +376,8 @@ int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret)
 
 	if (!range_ok(addr, sizeof(u32)) || addr.v % sizeof(u32))
 		return -EFAULT;
+	if (settle(t, false))
+		return -ESRCH;
 	err = lane_op(t, LANE_LOAD32, &addr.v, 1, &value);
 	if (err)
 		return err;
@@ -283,12 +389,14 @@ int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret)
 
 int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new, u32 *ret_old)
 {
-	u64 arg[3] = {addr.v, old, new};
+	u64 arg[3] = { addr.v, old, new };
 	s64 value;
 	int err;
 
 	if (!range_ok(addr, sizeof(u32)) || addr.v % sizeof(u32))
 		return -EFAULT;
+	if (settle(t, true))
+		return -ESRCH;
 	err = lane_op(t, LANE_CMPXCHG32, arg, 3, &value);
 	if (err)
 		return err;
@@ -300,19 +408,32 @@ int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new, u32 *
 
 int pf_copy_out_deferred(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
 {
+	if (marshal_defer(t, dst.v, src, size))
+		return 0;
 	return pf_copy_out(t, dst, src, size);
 }
 
 int pf_flush(struct pf_thread *t)
 {
-	return space_is_dead(t->space) ? -ESRCH : 0;
+	s64 ignored;
+
+	if (space_is_dead(t->space))
+		return -ESRCH;
+	marshal_forget(t);
+	if (!t->outputs.count)
+		return 0;
+	if (marshal_give(t))
+		return -ESRCH;
+	return lane_op(t, LANE_FLUSH, NULL, 0, &ignored);
 }
 
 /* ---- another space's memory ---- */
 
 struct vm_call {
-	struct pf_space *space;
-	struct iovec local, remote;
+	const struct pf_space *space;
+	void *buf;
+	u64 at;
+	size_t size;
 	bool write;
 };
 
@@ -320,19 +441,12 @@ static long vm_call(void *arg)
 {
 	struct vm_call *c = arg;
 
-	if (c->write)
-		return host_process_vm_writev(c->space->pid, &c->local, 1, &c->remote, 1);
-	return host_process_vm_readv(c->space->pid, &c->local, 1, &c->remote, 1);
+	return vm_copy(c->space, c->buf, c->at, c->size, c->write);
 }
 
 static ssize_t vm_transfer(struct pf_space *s, void *buf, struct uaddr at, size_t size, bool write)
 {
-	struct vm_call c = {
-		.space = s,
-		.local = {buf, size},
-		.remote = {(void *)at.v, size}, /* NOLINT: the host's address of it */
-		.write = write,
-	};
+	struct vm_call c = { .space = s, .buf = buf, .at = at.v, .size = size, .write = write };
 
 	if (!size)
 		return 0;

@@ -1,14 +1,17 @@
 /*
- * The listeners of the stubs' first filter: every verified call of every stub arrives here, in the poller.
+ * The listeners of the stubs' first filter: every verified call of every stub arrives here, in the
+ * poller.
  *
- * A notification is attributed by the caller's host tid and by nothing else. From a known lane it is either its wait
- * (futex on its own response word, which is the doorbell) or exactly the call that the pending operation expects. From
- * an unknown tid it may be the first call of a forked child, which proves itself by the nonce that only its parent was
- * told, or the first wait of a new lane, whose tid must belong to the process of the lane's space. Anything else costs
- * the caller its life.
+ * A notification is attributed by the caller's host tid and by nothing else. From a known lane it
+ * is either its wait (futex on its own response word, which is the doorbell) or exactly the call
+ * that the pending operation expects. From an unknown tid it may be the first call of a forked
+ * child, which proves itself by the nonce that only its parent was told, or the first wait of a new
+ * lane, whose tid must belong to the process of the lane's space. Anything else costs the caller
+ * its life.
  *
- * RECV blocks when there is nothing (it ignores O_NONBLOCK), so it is called once for each readiness, by the one worker
- * that holds the poller token. ENOENT means that the caller went away in between.
+ * RECV blocks when there is nothing (it ignores O_NONBLOCK), so it is called once for each
+ * readiness, by the one worker that holds the poller token. ENOENT means that the caller went away
+ * in between.
  */
 
 #include <errno.h>
@@ -88,10 +91,12 @@ static bool vcall_equal(const struct vcall *want, const struct seccomp_data *got
 static bool is_wait(const struct pf_thread *t, const struct seccomp_data *d)
 {
 	return d->nr == SYS_futex && d->args[0] == t->stub_lane + offsetof(struct lane, response) &&
-	       d->args[1] == FUTEX_WAIT && d->args[2] <= UINT32_MAX && !d->args[3] && !d->args[4] && !d->args[5];
+	       d->args[1] == FUTEX_WAIT && d->args[2] <= UINT32_MAX && !d->args[3] && !d->args[4] &&
+	       !d->args[5];
 }
 
-static enum verdict judge_wait(struct pf_thread *t, const struct seccomp_notif *n) REQUIRES(&lc_platform)
+static enum verdict judge_wait(struct pf_thread *t, const struct seccomp_notif *n)
+	REQUIRES(&lc_platform)
 {
 	u32 value = (u32)n->data.args[2];
 
@@ -99,7 +104,8 @@ static enum verdict judge_wait(struct pf_thread *t, const struct seccomp_notif *
 		return REPLY; /* the response is there already */
 	if (value != t->posted || t->expect_next != t->expect_count)
 		return KILL_SPACE;
-	/* The same thread's next verified call: what was let go on before is over, and may not come again. */
+	/* The same thread's next verified call: what was let go on before is over, and may not come
+	 * again. */
 	t->expect_count = t->expect_next = 0;
 	lane_set_wait(t, WAIT_NOTIF, n->id);
 	if (t->fiber)
@@ -107,7 +113,8 @@ static enum verdict judge_wait(struct pf_thread *t, const struct seccomp_notif *
 	return HOLD;
 }
 
-static enum verdict judge_known(struct pf_thread *t, const struct seccomp_notif *n) REQUIRES(&lc_platform)
+static enum verdict judge_known(struct pf_thread *t, const struct seccomp_notif *n)
+	REQUIRES(&lc_platform)
 {
 	const struct vcall *want;
 
@@ -127,11 +134,13 @@ static enum verdict judge_known(struct pf_thread *t, const struct seccomp_notif 
 	return want->nr == SYS_clone ? CHECK_FORK : GO_ON;
 }
 
-static struct fork_txn *find_fork(struct family *f, const struct seccomp_data *d) REQUIRES(&lc_platform)
+static struct fork_txn *find_fork(struct family *f, const struct seccomp_data *d)
+	REQUIRES(&lc_platform)
 {
 	struct fork_txn *txn;
 
-	if (d->nr != SYS_prctl || d->args[0] != PR_SET_PDEATHSIG || d->args[1] != SIGKILL || d->args[4] || d->args[5])
+	if (d->nr != SYS_prctl || d->args[0] != PR_SET_PDEATHSIG || d->args[1] != SIGKILL ||
+	    d->args[4] || d->args[5])
 		return NULL;
 	list_for_each(txn, &f->forks, link)
 		if (!txn->bound && txn->nonce[0] == d->args[2] && txn->nonce[1] == d->args[3])
@@ -164,10 +173,12 @@ static enum verdict judge_newborn(struct family *f, const struct seccomp_notif *
 	pid_t pids[16];
 	unsigned int count = 0;
 
-	/* Several spaces of the family may have a lane at that address: which one's process is the caller in? */
+	/* Several spaces of the family may have a lane at that address: which one's process is the
+	 * caller in? */
 	systrap_lock();
 	list_for_each(t, &f->newborn, newborn_link)
-		if (is_wait(t, &n->data) && n->data.args[2] == 0 && t->space->pid && count < ARRAY_SIZE(pids))
+		if (is_wait(t, &n->data) && n->data.args[2] == 0 && t->space->pid &&
+		    count < ARRAY_SIZE(pids))
 			pids[count++] = t->space->pid;
 	systrap_unlock();
 	for (unsigned int i = 0; i < count && v == KILL_UNKNOWN; i++) {
@@ -230,7 +241,8 @@ static bool is_dying(struct family *f, pid_t tid)
 
 	systrap_lock();
 	list_for_each(s, &g_systrap.spaces, link)
-		if (s->family == f && atomic_load(&s->state) == SPACE_DEAD && count < ARRAY_SIZE(pids))
+		if (s->family == f && atomic_load(&s->state) == SPACE_DEAD &&
+		    count < ARRAY_SIZE(pids))
 			pids[count++] = s->pid;
 	systrap_unlock();
 	for (unsigned int i = 0; i < count; i++)
@@ -239,7 +251,8 @@ static bool is_dying(struct family *f, pid_t tid)
 	return false;
 }
 
-/* A process that nobody asked for: it has run nothing but what its forker left it, and never will. */
+/* A process that nobody asked for: it has run nothing but what its forker left it, and never will.
+ */
 static void kill_unknown(struct family *f, const struct seccomp_notif *n)
 {
 	u64 id = n->id;
@@ -251,7 +264,8 @@ static void kill_unknown(struct family *f, const struct seccomp_notif *n)
 		(void)host_kill((pid_t)n->pid, SIGKILL);
 }
 
-/* Let the longest waiting lanes into the futex, so that the host's list of notifications stays short. */
+/* Let the longest waiting lanes into the futex, so that the host's list of notifications stays
+ * short. */
 static void limit_waiting(struct family *f)
 {
 	for (;;) {
@@ -291,7 +305,8 @@ static void act(struct family *f, struct pf_space *s, enum verdict v, const stru
 		limit_waiting(f);
 		break;
 	case KILL_SPACE:
-		log_warn("platform: process %d, thread %u: unexpected call %d; killed", s->pid, n->pid, n->data.nr);
+		log_warn("platform: process %d, thread %u: unexpected call %d; killed", s->pid,
+			 n->pid, n->data.nr);
 		space_kill(s, SPACE_DEAD);
 		break;
 	case KILL_UNKNOWN:

@@ -1,6 +1,6 @@
 /*
- * What we read from the host's procfs: our own mappings at boot, our children when one is suspected of being nobody's,
- * and lanes' CPU time. Nothing breaks where it cannot be read.
+ * What we read from the host's procfs: our own mappings at boot, our children when one is suspected
+ * of being nobody's, and lanes' CPU time. Nothing breaks where it cannot be read.
  */
 
 #include <errno.h>
@@ -102,8 +102,8 @@ static unsigned int strangers_list(pid_t *ret, unsigned int max)
 }
 
 /*
- * How many there are more than forks under way explain; forking: the caller's own is one of those. Also has the keeper
- * look again until the rest is explained, or killed.
+ * How many there are more than forks under way explain; forking: the caller's own is one of those.
+ * Also has the keeper look again until the rest is explained, or killed.
  */
 unsigned int strangers_count(bool forking)
 {
@@ -115,7 +115,8 @@ unsigned int strangers_count(bool forking)
 	count = strangers_list(pids, CHILDREN_MAX);
 	free(pids);
 	systrap_lock();
-	allowed = g_systrap.forks_open - (forking && g_systrap.forks_open ? 1 : 0) + (g_systrap.embryo ? 1 : 0);
+	allowed = g_systrap.forks_open - (forking && g_systrap.forks_open ? 1 : 0) +
+		  (g_systrap.embryo ? 1 : 0);
 	if (count)
 		g_systrap.suspicious = true;
 	systrap_unlock();
@@ -145,7 +146,8 @@ void strangers_kill(void)
 			if (pids[i] == old[j]) {
 				log_warn("platform: process %d belongs to nobody; killed", pids[i]);
 				(void)host_kill(pids[i], SIGKILL);
-				(void)host_waitid(P_PID, pids[i], &(siginfo_t){}, WEXITED | WNOHANG | __WALL);
+				(void)host_waitid(P_PID, pids[i], &(siginfo_t){},
+						  WEXITED | WNOHANG | __WALL);
 			}
 	for (unsigned int i = 0; i < count; i++)
 		old[i] = pids[i];

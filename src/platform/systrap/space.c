@@ -1,9 +1,10 @@
 /*
  * Spaces and their threads: making, ending, and who holds what.
  *
- * A space is referenced by its threads, by its host process (until that has been reaped and unwatched) and by whoever
- * called pf_space_get. Everything that needs host calls or the poller to be torn down is done by the keeper, once the
- * last reference is gone; lane files are reused only then, since an owner may still look at its lane.
+ * A space is referenced by its threads, by its host process (until that has been reaped and
+ * unwatched) and by whoever called pf_space_get. Everything that needs host calls or the poller to
+ * be torn down is done by the keeper, once the last reference is gone; lane files are reused only
+ * then, since an owner may still look at its lane.
  */
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static void death_ready(struct poll_source *source, u32 events)
 
 	(void)host_waitid(P_PIDFD, s->pidfd, &info, WEXITED | WNOHANG | __WALL);
 	if (atomic_load(&s->state) == SPACE_ALIVE)
-		log_debug("platform: process %d ended by itself, status %d", s->pid, info.si_status);
+		log_debug("platform: process %d ended by itself, status %d", s->pid,
+			  info.si_status);
 	bury_process(s);
 }
 
@@ -90,7 +92,8 @@ struct pf_thread *thread_alloc(struct pf_space *s, u32 slot)
 	pf_space_get(s);
 	t->space = s;
 	t->slot = slot;
-	t->lane = (struct lane *)(s->files[slot / LANES_PER_FILE]->map + slot % LANES_PER_FILE * LANE_SIZE);
+	t->lane = (struct lane *)(s->files[slot / LANES_PER_FILE]->map +
+				  slot % LANES_PER_FILE * LANE_SIZE);
 	t->stub_lane = g_systrap.base + STUB_LANES_OFFSET + slot * LANE_SIZE;
 	t->cpu = -1;
 	list_init(&t->link);

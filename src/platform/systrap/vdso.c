@@ -1,4 +1,5 @@
-/* See vdso.h. The vdso is the host's own and well formed; but nothing here trusts it beyond its mapping. */
+/* See vdso.h. The vdso is the host's own and well formed; but nothing here trusts it beyond its
+ * mapping. */
 
 #include <elf.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 
 #define MAPS_SIZE (1U << 20)
 
-/* The first address of a line "START-END PERMS ... [NAME]" if it names a piece of the vdso; or 0. */
+/* The first address of a line "START-END PERMS ... [NAME]" if it names a piece of the vdso; or 0.
+ */
 static bool parse_line(const char *line, struct stub_piece *ret)
 {
 	char *end;
@@ -26,7 +28,7 @@ static bool parse_line(const char *line, struct stub_piece *ret)
 	stop = strtoull(end + 1, &end, 16);
 	if (stop <= start)
 		return false;
-	*ret = (struct stub_piece){.start = start, .size = stop - start};
+	*ret = (struct stub_piece){ .start = start, .size = stop - start };
 	return true;
 }
 
@@ -40,7 +42,8 @@ unsigned int vdso_pieces(struct stub_piece *ret, unsigned int max, u64 dest, u64
 		free(maps);
 		return 0;
 	}
-	for (line = strtok_r(maps, "\n", &save); line && count < max; line = strtok_r(NULL, "\n", &save))
+	for (line = strtok_r(maps, "\n", &save); line && count < max;
+	     line = strtok_r(NULL, "\n", &save))
 		if (parse_line(line, &ret[count]))
 			count++;
 	free(maps);
@@ -114,7 +117,8 @@ static bool parse_image(struct vdso_image *v)
 static u64 find_symbol(const struct vdso_image *v, const char *name)
 {
 	for (u32 i = 0; i < v->symbol_count; i++)
-		if (v->symbols[i].st_shndx != SHN_UNDEF && !strcmp(v->strings + v->symbols[i].st_name, name))
+		if (v->symbols[i].st_shndx != SHN_UNDEF &&
+		    !strcmp(v->strings + v->symbols[i].st_name, name))
 			return v->symbols[i].st_value + v->bias - v->start;
 	return 0;
 }
@@ -128,7 +132,7 @@ static u64 address_in_stub(const struct vdso_image *v, u64 dest, const char *nam
 
 void vdso_find(struct pf_host_vdso *ret, const struct stub_piece *pieces, unsigned int count)
 {
-	struct vdso_image v = {.start = getauxval(AT_SYSINFO_EHDR)};
+	struct vdso_image v = { .start = getauxval(AT_SYSINFO_EHDR) };
 	u64 dest = 0;
 
 	*ret = (struct pf_host_vdso){};

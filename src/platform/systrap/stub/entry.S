@@ -169,6 +169,17 @@ guest_cmpxchg32:
 	ret
 	FIXUP 50b, 51b
 
+/* s64 guest_touch(u8 *p): 0 if the byte can be written, or -EFAULT. It keeps its value. */
+	.globl guest_touch
+	.type guest_touch, @function
+guest_touch:
+	xor	%eax, %eax
+60:	lock orb $0, (%rdi)
+	ret
+61:	mov	$-14, %rax
+	ret
+	FIXUP 60b, 61b
+
 /* What the compiler may call. */
 	.globl memcpy
 	.type memcpy, @function

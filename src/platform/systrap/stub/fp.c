@@ -1,7 +1,8 @@
 /*
- * The frame's FP state is what the host's signal entry wrote: an FXSAVE area whose reserved bytes say whether and
- * how much XSAVE state follows. On the way in we keep the host's description and make sure that sigreturn takes the
- * rest: unknown features, compaction and reserved bits are cleared.
+ * The frame's FP state is what the host's signal entry wrote: an FXSAVE area whose reserved bytes
+ * say whether and how much XSAVE state follows. On the way in we keep the host's description and
+ * make sure that sigreturn takes the rest: unknown features, compaction and reserved bits are
+ * cleared.
  */
 
 #include <ucontext.h>

@@ -1,10 +1,11 @@
 /*
- * A lane's loop: what a host thread of a stub does between the guest's instructions (see lane.h for the protocol).
+ * A lane's loop: what a host thread of a stub does between the guest's instructions (see lane.h for
+ * the protocol).
  *
- * Every lane lives inside a signal handler, on its own stack, with the guest's registers in the frame that the host
- * built there; the guest runs when the handler returns. A new lane gets its first frame by a fault.
- * Two frames are possible at a time: a copy from guest memory may fault, and its handler only moves the instruction
- * pointer to the fixup.
+ * Every lane lives inside a signal handler, on its own stack, with the guest's registers in the
+ * frame that the host built there; the guest runs when the handler returns. A new lane gets its
+ * first frame by a fault. Two frames are possible at a time: a copy from guest memory may fault,
+ * and its handler only moves the instruction pointer to the fixup.
  */
 
 #include <asm/unistd.h>
@@ -16,7 +17,8 @@
 #include "platform/systrap/stub/ops.h"
 #include "platform/systrap/stub/stub.h"
 
-#define SEGMENTS 0x002b'0000'0000'0033UL /* cs 0x33, gs 0, fs 0, ss 0x2b: those of 64-bit user code */
+#define SEGMENTS \
+	0x002b'0000'0000'0033UL /* cs 0x33, gs 0, fs 0, ss 0x2b: those of 64-bit user code */
 #define ARCH_X86_64 0xc000003eU
 #define CODE_SECCOMP 1 /* si_code SYS_SECCOMP */
 #define TRAP_GP 13
@@ -118,7 +120,8 @@ static u32 load_acquire(const u32 *p)
 }
 
 /* Publish the request and wait until the kernel has answered it. */
-static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 flags, u32 kernel_cpu)
+static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 flags,
+			     u32 kernel_cpu)
 {
 	u32 seq = ++priv->seq;
 
@@ -137,7 +140,8 @@ static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 f
 	if ((flags & LANE_BARRIER) || load_acquire(&lane->response) != seq) {
 		lane->sleeping = seq;
 		do {
-			(void)verified_call(__NR_futex, (u64)&lane->response, FUTEX_WAIT, seq - 1, 0, 0, 0);
+			(void)verified_call(__NR_futex, (u64)&lane->response, FUTEX_WAIT, seq - 1,
+					    0, 0, 0);
 		} while (load_acquire(&lane->response) != seq);
 	}
 }
@@ -162,6 +166,7 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 	}
 	priv->flags = flags;
 	priv->cpu = cpu;
+	marshal_outputs(lane);
 	regs_from_lane(uc->uc_mcontext.gregs, &lane->regs);
 	priv->run_tsc = rdtsc();
 }
@@ -185,6 +190,7 @@ static void syscall_event(struct lane *lane, const siginfo_t *info)
 		lane->event.kind = LANE_EV_SYSCALL;
 		r->orig_rax = (u64)(s64)info->si_syscall;
 		r->rax = (u64)-38;
+		marshal_inputs(lane);
 	}
 }
 
@@ -214,7 +220,8 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 	priv->ucontext = uc;
 	if (signo == SIGSEGV && !priv->started) {
 		priv->started = 1;
-		*(u64 *)&uc->uc_sigmask = 0; /* a new thread inherits the mask of its creator's handler */
+		*(u64 *)&uc->uc_sigmask =
+			0; /* a new thread inherits the mask of its creator's handler */
 		ev->kind = LANE_READY;
 		serve(lane, priv, uc, LANE_BARRIER, 0);
 		return;
@@ -240,7 +247,8 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 void lane_thread_main(void)
 {
 	u32 slot = current_slot();
-	stack_t ss = { .ss_sp = (void *)(stack_top(slot) - STUB_STACK_SIZE), .ss_size = LANE_ALTSTACK_SIZE };
+	stack_t ss = { .ss_sp = (void *)(stack_top(slot) - STUB_STACK_SIZE),
+		       .ss_size = LANE_ALTSTACK_SIZE };
 
 	(void)fast_call(__NR_sigaltstack, (u64)&ss, 0, 0, 0, 0, 0);
 	lane_enter();

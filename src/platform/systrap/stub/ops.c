@@ -21,7 +21,8 @@ static u64 window_size(u64 size)
 	return min(size, LANE_WINDOW_SIZE);
 }
 
-/* A thread in a slot whose lane file is mapped already. Its first return address is lane_thread_start. */
+/* A thread in a slot whose lane file is mapped already. Its first return address is
+ * lane_thread_start. */
 static s64 clone_thread(u32 slot, u64 flags)
 {
 	u64 *sp = (u64 *)private_of_slot(slot % STUB_LANES_MAX);
@@ -32,10 +33,12 @@ static s64 clone_thread(u32 slot, u64 flags)
 }
 
 /*
- * The child knows its nonce from its copy of this stack; its parent's lanes are not mapped in it. Nothing can be
- * reported before its own lane is there: what fails shows as a wrong call, for which the kernel kills it.
+ * The child knows its nonce from its copy of this stack; its parent's lanes are not mapped in it.
+ * Nothing can be reported before its own lane is there: what fails shows as a wrong call, for which
+ * the kernel kills it.
  */
-static s64 fork_space(struct lane **lane, struct lane_private **priv, const struct lane_command *cmd)
+static s64 fork_space(struct lane **lane, struct lane_private **priv,
+		      const struct lane_command *cmd)
 {
 	u64 nonce0 = cmd->arg[0], nonce1 = cmd->arg[1], fd = cmd->arg[2], flags = cmd->arg[3];
 	u32 slot = current_slot();
@@ -62,7 +65,8 @@ static s64 do_syscall(const struct lane_command *cmd)
 	return fast_call((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
 }
 
-s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext, const struct lane_command *cmd)
+s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext,
+	       const struct lane_command *cmd)
 {
 	u8 *window = (*lane)->window;
 	const u64 *a = cmd->arg;
@@ -95,6 +99,9 @@ s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext, c
 		return 0;
 	case LANE_CLONE:
 		return clone_thread((u32)a[0], a[1]);
+	case LANE_FLUSH:
+		marshal_outputs(*lane);
+		return 0;
 	case LANE_FORK:
 		return fork_space(lane, priv, cmd);
 	default:

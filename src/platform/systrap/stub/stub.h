@@ -1,6 +1,7 @@
 #pragma once
 
-/* Inside the stub image: what its files share. Everything here runs in the guest's process, without libc. */
+/* Inside the stub image: what its files share. Everything here runs in the guest's process, without
+ * libc. */
 
 #include "platform/systrap/lane.h"
 
@@ -16,6 +17,12 @@ u64 guest_clear(void *dst, u64 size);
 s64 guest_string(char *dst, const char *src, u64 size);
 s64 guest_load32(const u32 *p);
 s64 guest_cmpxchg32(u32 *p, u32 old, u32 new);
+s64 guest_touch(u8 *p);
+
+/* Carry along what goes with the system call in lane->regs. */
+void marshal_inputs(struct lane *lane);
+/* Write what the kernel sent along with the resume. */
+void marshal_outputs(struct lane *lane);
 
 void stub_handler(void);
 _Noreturn void lane_enter(void);
@@ -29,7 +36,8 @@ struct fixup {
 };
 extern const struct fixup stub_fixups_start[], stub_fixups_end[];
 
-/* At the top of each lane's stack: what the lane must remember while the guest runs. The guest may write it. */
+/* At the top of each lane's stack: what the lane must remember while the guest runs. The guest may
+ * write it. */
 struct lane_private {
 	void *ucontext; /* of the frame that the guest's registers are in */
 	u32 seq; /* last request made */

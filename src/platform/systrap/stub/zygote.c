@@ -1,9 +1,11 @@
 /*
- * The zygote: a copy of the kernel process that throws away all of the kernel's memory and then makes fresh stubs, one
- * a request. It never runs guest code, so the kernel trusts it, as it trusts a stub until its second filter.
+ * The zygote: a copy of the kernel process that throws away all of the kernel's memory and then
+ * makes fresh stubs, one a request. It never runs guest code, so the kernel trusts it, as it trusts
+ * a stub until its second filter.
  *
- * It starts in a copy of the kernel's address space, in this image (mapped by the kernel beforehand), and touches no
- * code of the kernel's binary: that may be instrumented, and is about to vanish.
+ * It starts in a copy of the kernel's address space, in this image (mapped by the kernel
+ * beforehand), and touches no code of the kernel's binary: that may be instrumented, and is about
+ * to vanish.
  */
 
 #include <asm/unistd.h>
@@ -68,7 +70,8 @@ static void unmap_around(const struct stub_config *cfg, const u64 *kept, u64 fro
 	unmap(from, to);
 }
 
-/* Move the vdso and unmap all but our region. Returns 0, or -EPERM if a piece of the vdso is sealed in guest space. */
+/* Move the vdso and unmap all but our region. Returns 0, or -EPERM if a piece of the vdso is sealed
+ * in guest space. */
 static int clear_address_space(const struct stub_config *cfg)
 {
 	u64 kept[4] = {};
@@ -79,7 +82,8 @@ static int clear_address_space(const struct stub_config *cfg)
 		long to = -1;
 
 		if (p->dest)
-			to = CALL(mremap, p->start, p->size, p->size, MREMAP_MAYMOVE | MREMAP_FIXED, p->dest);
+			to = CALL(mremap, p->start, p->size, p->size, MREMAP_MAYMOVE | MREMAP_FIXED,
+				  p->dest);
 		kept[i] = to < 0;
 		if (to < 0 && p->start < cfg->base)
 			ret = -1;
@@ -109,9 +113,10 @@ static void raise_limit(int resource)
 static void set_signals(const struct stub_config *cfg)
 {
 	u64 faults = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
-	u64 ours = faults | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) |
-		   SIGNAL_BIT(cfg->interrupt_signo);
-	stack_t ss = { .ss_sp = (void *)(stack_top(0) - STUB_STACK_SIZE), .ss_size = LANE_ALTSTACK_SIZE };
+	u64 ours = faults | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |
+		   SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(cfg->interrupt_signo);
+	stack_t ss = { .ss_sp = (void *)(stack_top(0) - STUB_STACK_SIZE),
+		       .ss_size = LANE_ALTSTACK_SIZE };
 	u64 none = 0;
 
 	for (int sig = 1; sig <= SIGNALS; sig++) {
@@ -157,14 +162,16 @@ static _Noreturn void fresh_stub(const struct stub_config *cfg, int lane_fd)
 	long ret;
 
 	die_with_kernel(cfg);
-	ret = call(__NR_mmap, (u64)lane, LANE_FILE_SIZE, RW, MAP_SHARED | MAP_FIXED, (u64)lane_fd, 0);
+	ret = call(__NR_mmap, (u64)lane, LANE_FILE_SIZE, RW, MAP_SHARED | MAP_FIXED, (u64)lane_fd,
+		   0);
 	if (ret < 0)
 		quit(2);
 	ret = CALL(madvise, lane, LANE_FILE_SIZE, MADV_DONTFORK, 0, 0);
 	if (ret < 0)
 		quit(2);
 	*private_of_slot(0) = (struct lane_private){};
-	ret = CALL(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &cfg->f0_prog, 0, 0);
+	ret = CALL(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		   &cfg->f0_prog, 0, 0);
 	lane->hello.listener = (s32)ret;
 	lane->hello.error = ret < 0 ? (s32)ret : 0;
 	__atomic_store_n(&lane->hello.tid, (s32)CALL(gettid, 0, 0, 0, 0, 0), __ATOMIC_RELEASE);
@@ -223,7 +230,8 @@ void zygote_main(void)
 	set_signals(cfg);
 	if (cfg->oom_fd >= 0)
 		CALL(write, cfg->oom_fd, "500", 3, 0, 0);
-	ret = call(__NR_mmap, (u64)mail, PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, (u64)cfg->mail_fd, 0);
+	ret = call(__NR_mmap, (u64)mail, PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, (u64)cfg->mail_fd,
+		   0);
 	if (ret < 0)
 		quit(4);
 	CALL(madvise, mail, PAGE_SIZE, MADV_DONTFORK, 0, 0);

@@ -98,7 +98,10 @@ struct cred *cred_dup(const struct cred *c)
 
 	if (!copy)
 		return NULL;
-	*copy = *c;
+	/* All but the references, which change meanwhile. */
+	memcpy((char *)copy + offsetof(struct cred, uid),
+	       (const char *)c + offsetof(struct cred, uid),
+	       sizeof(*c) - offsetof(struct cred, uid));
 	refcount_init(&copy->refs, 1);
 	user_ns_get(copy->user_ns);
 	refcount_get(&copy->groups->refs);

@@ -378,7 +378,8 @@ void task_release(struct task *t)
 {
 	struct thread_group *tg = t->tg;
 	struct kernel *k = kernel_get();
-	bool last = --tg->task_count == 0;
+	/* Both counts are also read without the lock. */
+	bool last = __atomic_sub_fetch(&tg->task_count, 1, __ATOMIC_RELAXED) == 0;
 
 	t->released = true;
 	flush_signals(t, last);
@@ -386,7 +387,7 @@ void task_release(struct task *t)
 	t->pid->task = NULL;
 	pid_release_unused(t->pid);
 	atomic_fetch_sub(&t->charged->tasks, 1);
-	k->task_count--;
+	__atomic_fetch_sub(&k->task_count, 1, __ATOMIC_RELAXED);
 	if (last)
 		group_unlink(tg);
 	else

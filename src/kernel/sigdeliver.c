@@ -73,7 +73,7 @@ void signal_set_blocked(struct task *t, sigset64 mask)
 {
 	struct sighand *h = t->sighand;
 
-	if (signal_pending(t) && t->tg->task_count > 1) {
+	if (signal_pending(t) && __atomic_load_n(&t->tg->task_count, __ATOMIC_RELAXED) > 1) {
 		set_blocked_and_retarget(t, mask);
 		return;
 	}

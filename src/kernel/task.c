@@ -132,10 +132,10 @@ void task_link(struct task *t)
 
 	t->pid->task = t;
 	list_add_tail(&t->tg->tasks, &t->tg_link);
-	t->tg->task_count++;
+	__atomic_fetch_add(&t->tg->task_count, 1, __ATOMIC_RELAXED);
 	t->tg->live_count++;
 	t->tg->mm_users++;
-	k->task_count++;
+	__atomic_fetch_add(&k->task_count, 1, __ATOMIC_RELAXED);
 	t->charged = user_usage_get(t->user);
 	atomic_fetch_add(&t->charged->tasks, 1);
 }

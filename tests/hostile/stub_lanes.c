@@ -1,0 +1,178 @@
+/*
+ * Writes into its lanes while the kernel reads them: other requests, forged results and events,
+ * counters that run, from threads that never stop.
+ */
+#include "stub_region.h"
+
+#include <linux/futex.h>
+#include <sys/stat.h>
+
+enum { SCRIBBLE_MS = 1500 };
+
+static void (*g_scribble)(struct lane *lane, u64 *seed);
+
+static void *scribbler(void *arg)
+{
+	u64 seed = 88172645463325252 + (u64)arg;
+
+	for (;;)
+		g_scribble(stub_lane((unsigned int)(u64)arg), &seed);
+	return NULL;
+}
+
+/* Calls of all kinds from one thread, whose lane another one scribbles on. */
+static void victim(void)
+{
+	struct stat st;
+	pthread_t other;
+	sigset_t set;
+	char path[64] = "/etc/passwd", buf[4096];
+	int fd[2];
+
+	if (pthread_create(&other, NULL, scribbler, NULL))
+		return;
+	for (;;) {
+		void *p = mmap(NULL, 65536, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		stat(path, &st);
+		sigprocmask(SIG_BLOCK, NULL, &set);
+		if (!pipe(fd)) {
+			(void)!write(fd[1], buf, sizeof(buf));
+			(void)!read(fd[0], buf, sizeof(buf));
+			close(fd[0]);
+			close(fd[1]);
+		}
+		munmap(p, 65536);
+		if (fork() == 0)
+			_exit(0);
+		waitpid(-1, NULL, 0);
+	}
+}
+
+static void scribble_all(struct lane *lane, u64 *seed)
+{
+	((volatile u64 *)lane)[stub_random(seed) % (1024 / 8)] = stub_random(seed);
+}
+
+static void scribble_request(struct lane *lane, u64 *seed)
+{
+	*(volatile u32 *)&lane->request += (u32)(stub_random(seed) % 3) - 1;
+}
+
+static void scribble_response(struct lane *lane, u64 *seed)
+{
+	*(volatile u32 *)&lane->response += (u32)(stub_random(seed) % 3) - 1;
+}
+
+/* Complete what the kernel asks for before it is done. */
+static void forge_done(struct lane *lane, u64 *seed)
+{
+	volatile struct lane *l = lane;
+	u32 n = l->response;
+
+	(void)seed;
+	l->event.kind = LANE_DONE;
+	l->event.result = (s64)l->command.arg[1];
+	l->request = n + 1;
+}
+
+static void forge_events(struct lane *lane, u64 *seed)
+{
+	volatile struct lane *l = lane;
+
+	l->event.kind = (u32)(stub_random(seed) % 7);
+	l->event.signo = (s32)(stub_random(seed) % 70);
+	l->event.result = (s64)stub_random(seed);
+	l->event.cpu = (u32)stub_random(seed);
+	l->event.guest_tsc = stub_random(seed);
+}
+
+static void forge_regs(struct lane *lane, u64 *seed)
+{
+	((volatile u64 *)&lane->regs)[stub_random(seed) % 27] = stub_random(seed);
+}
+
+static void forge_marshal(struct lane *lane, u64 *seed)
+{
+	volatile struct lane *l = lane;
+	u32 i = (u32)(stub_random(seed) % MARSHAL_ITEMS);
+
+	l->inputs.count = (u32)stub_random(seed);
+	l->inputs.item[i].size = (u32)stub_random(seed);
+	l->inputs.item[i].offset = (u32)stub_random(seed);
+	l->outputs.count = (u32)(stub_random(seed) % 20);
+	l->outputs.item[i].addr = stub_random(seed) % (1UL << 47);
+	l->marshal[stub_random(seed) % MARSHAL_SIZE] = (u8)stub_random(seed);
+}
+
+static void sleep_words(struct lane *lane, u64 *seed)
+{
+	volatile struct lane *l = lane;
+
+	(void)seed;
+	l->sleeping = l->response;
+	l->request = l->response;
+}
+
+/* ---- without a second thread ---- */
+
+static void *flooder(void *arg)
+{
+	u64 word = (u64)&stub_lane((unsigned int)(u64)arg)->response;
+
+	for (;;)
+		stub_call(stub_verified, SYS_futex, word, FUTEX_WAIT, stub_lane(0)->response, 0, 0,
+			  0);
+	return NULL;
+}
+
+static void flood(void)
+{
+	pthread_t t;
+
+	for (u64 i = 0; i < 8; i++)
+		pthread_create(&t, NULL, flooder, (void *)(i % 4));
+	for (;;)
+		getppid();
+}
+
+/* As many events as can be made. */
+static void *busy(void *arg)
+{
+	for (;;)
+		syscall(1000);
+	return arg;
+}
+
+static void flood_events(void)
+{
+	pthread_t t;
+
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t, NULL, busy, NULL);
+	busy(NULL);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(struct lane *lane, u64 *seed);
+	} attacks[] = {
+		{ "all fields", scribble_all },		{ "the request word", scribble_request },
+		{ "response word", scribble_response }, { "forged completions", forge_done },
+		{ "forged events", forge_events },	{ "forged registers", forge_regs },
+		{ "forged inputs", forge_marshal },	{ "pretended sleep", sleep_words },
+	};
+
+	stub_need_region();
+	tap_begin();
+	for (unsigned int i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
+		g_scribble = attacks[i].fn;
+		stub_attack(attacks[i].name, victim, SCRIBBLE_MS);
+		stub_attack(attacks[i].name, victim, 100);
+	}
+	stub_attack("a flood of notifications", flood, SCRIBBLE_MS);
+	stub_attack("a flood of events", flood_events, SCRIBBLE_MS);
+	return tap_end();
+}

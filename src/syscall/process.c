@@ -101,18 +101,43 @@ long sys_clone3(struct task *t, struct uaddr uargs, u64 size)
 
 /* ---- exec ---- */
 
-/* Append the string at addr. */
-static int exec_add(struct task *t, struct exec_strings *x, struct uaddr addr)
+/* A piece of guest memory that has been fetched: strings mostly lie one after the other. */
+struct string_piece {
+	u64 start;
+	size_t size;
+	char data[PAGE_SIZE];
+};
+
+/* The string at addr if it ends in the same page, else null. */
+static const char *string_in_page(struct task *t, struct string_piece *p, u64 addr, size_t *ret_len)
 {
-	UNINIT char small[1024];
-	ssize_t len = copy_in_string(&t->subject, small, addr, sizeof(small));
+	size_t skip = addr - p->start, room;
+
+	if (addr < p->start || skip >= p->size) {
+		ssize_t got = copy_in_partial(&t->subject, p->data, UADDR(addr),
+					      PAGE_SIZE - (addr & ~PAGE_MASK));
+
+		p->start = addr;
+		p->size = got > 0 ? (size_t)got : 0;
+		skip = 0;
+	}
+	room = p->size - skip;
+	*ret_len = strnlen(p->data + skip, room);
+	return *ret_len < room ? p->data + skip : NULL;
+}
+
+/* Append the string at addr. */
+static int exec_add(struct task *t, struct exec_strings *x, struct string_piece *p,
+		    struct uaddr addr)
+{
+	size_t size;
+	const char *string = string_in_page(t, p, addr.v, &size);
+	ssize_t len;
 	char *large;
 	int ret;
 
-	if (len >= 0)
-		return exec_strings_add(x, small, (size_t)len);
-	if (len != -ENAMETOOLONG)
-		return (int)len;
+	if (string)
+		return exec_strings_add(x, string, size);
 	large = arena_alloc(ARG_STRING_MAX);
 	if (!large)
 		return -ENOMEM;
@@ -128,9 +153,11 @@ static int exec_add(struct task *t, struct exec_strings *x, struct uaddr addr)
 /* Append all strings of a null-terminated array of the guest, and count them. */
 static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr array, u32 *ret_count)
 {
-	u64 ptrs[32];
+	UNINIT struct string_piece piece;
+	UNINIT u64 ptrs[64];
 	u32 count = 0;
 
+	piece.start = piece.size = 0;
 	for (;;) {
 		ssize_t got;
 
@@ -147,7 +174,7 @@ static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr arr
 				*ret_count = count;
 				return 0;
 			}
-			err = exec_add(t, x, UADDR(ptrs[i]));
+			err = exec_add(t, x, &piece, UADDR(ptrs[i]));
 			if (err)
 				return err;
 			count++;

@@ -366,28 +366,32 @@ struct robust_entry {
 	bool pi;
 };
 
+static struct robust_entry to_entry(u64 value)
+{
+	return (struct robust_entry){ .addr = value & ~1UL, .pi = value & 1 };
+}
+
 static int fetch_entry(struct subject *s, struct uaddr at, struct robust_entry *ret)
 {
 	u64 value;
 	int err = copy_in(s, &value, at, sizeof(value));
 
-	if (err)
-		return err;
-	ret->addr = value & ~1UL;
-	ret->pi = value & 1;
-	return 0;
+	if (!err)
+		*ret = to_entry(value);
+	return err;
 }
 
 void futex_exit_robust(struct subject *s, struct uaddr head, u32 tid)
 {
 	struct robust_entry entry, next, pending;
-	u64 offset;
+	u64 h[3], offset; /* struct robust_list_head */
 	int err;
 
-	if (fetch_entry(s, head, &entry) ||
-	    copy_in(s, &offset, uaddr_add(head, 8), sizeof(offset)) ||
-	    fetch_entry(s, uaddr_add(head, 16), &pending))
+	if (copy_in(s, h, head, sizeof(h)))
 		return;
+	entry = to_entry(h[0]);
+	offset = h[1];
+	pending = to_entry(h[2]);
 	for (unsigned int i = 0; entry.addr != head.v && i < FUTEX_ROBUST_MAX; i++) {
 		/* The next one is fetched first: the word may be gone once it is released. */
 		err = fetch_entry(s, UADDR(entry.addr), &next);

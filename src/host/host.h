@@ -95,6 +95,8 @@ int host_futex_wait(_Atomic u32 *word, u32 val,
 		    s64 deadline_ns); /* absolute CLOCK_MONOTONIC, NO_DEADLINE: ever */
 int host_futex_wake(_Atomic u32 *word, int count, bool shared);
 s64 host_clock(clockid_t id); /* ns; through the vdso, not a call */
+/* CPU time in ns that all threads of a process have used, those that have ended too. */
+int host_process_time(pid_t pid, u64 *ret);
 int host_clock_getres(clockid_t id, struct timespec *ret);
 int host_nanosleep_until(s64 deadline_ns);
 ssize_t host_getrandom(void *buf, size_t size, unsigned int flags);

@@ -120,6 +120,9 @@ void task_leave_mm(struct task *t, bool exiting)
 	if (!t->subject.mm)
 		return;
 	alone = refcount_read(&t->mm_share->users) == 1;
+	/* The area may be gone as soon as others learn that the thread is. */
+	if (t->rseq_addr && !alone)
+		(void)!pf_thread_rseq(t->subject.thread, UADDR(0), 0, 0);
 	if (!memory_vanishes(t, alone)) {
 		if (t->robust_list)
 			hooks->exit_robust(t);

@@ -74,12 +74,16 @@ int lane_file_get(struct lane_file **ret_file)
 
 void lane_file_put(struct lane_file *f)
 {
+	static const u8 zeros[PAGE_SIZE];
 	bool keep = false;
 	int ret;
 
-	/* What a guest left there is nobody else's business. */
-	ret = host_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LANE_FILE_SIZE);
-	if (!ret) {
+	/* What a guest left there is nobody else's business. The first page will be needed again at
+	 * once. */
+	ret = host_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE_SIZE,
+			     LANE_FILE_SIZE - PAGE_SIZE);
+	f->clean = !host_shared_write(f->map, zeros, sizeof(zeros));
+	if (!ret && f->clean) {
 		systrap_lock();
 		keep = g_systrap.free_file_count < FREE_FILES_MAX && !g_systrap.stopping;
 		if (keep) {

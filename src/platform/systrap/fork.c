@@ -214,6 +214,7 @@ static struct pf_thread *unpark(struct pf_space *s)
 		list_add(&s->threads, &t->link);
 		s->thread_count++;
 		t->owner = t->fiber = fiber_current();
+		t->cpu_base = t->cpu_time;
 	}
 	systrap_unlock();
 	return t;
@@ -275,6 +276,7 @@ static int lane_clone(struct pf_thread *t, struct pf_thread *new)
 	int err;
 
 	new->owner = new->fiber = fiber_current();
+	t->space->many_lanes = true;
 	systrap_lock();
 	list_add(&t->space->threads, &new->link);
 	t->space->thread_count++;

@@ -39,6 +39,7 @@ struct lane_file {
 	struct list link; /* [lock] the free list */
 	int fd; /* [I] */
 	u8 *map; /* [I] */
+	bool clean; /* the first page is there and empty */
 };
 
 /* A system call as a seccomp notification shows it. */
@@ -74,6 +75,7 @@ struct pf_space {
 	_Atomic u32 state; /* enum space_state; only increases */
 	bool reaped; /* [lock] the host process is gone */
 	bool sealed; /* [owner] F1 is in force; a fresh space has one owner */
+	bool many_lanes; /* [structure] has had more than one lane */
 	bool unwatched; /* [creator] death could not be put in the poller */
 	unsigned int thread_count; /* [lock] */
 	struct list link; /* [lock] all spaces that have a process */
@@ -146,6 +148,8 @@ struct pf_thread {
 	u64 rseq_area; /* [owner] */
 	u32 rseq_size, rseq_signature; /* [owner] */
 	u64 spin_tsc; /* [owner] as the lane last reported */
+	_Atomic u64 cpu_time; /* ns that the lane has used, when last looked at */
+	u64 cpu_base; /* [creator] of which this is other threads', which had the lane before */
 };
 
 /* A fork under way: lives on the forking fiber's stack. */

@@ -202,7 +202,12 @@ void pf_space_put(struct pf_space *s)
 
 static void forget_rseq(struct pf_thread *t)
 {
-	if (t->has_rseq && !space_is_dead(t->space))
+	bool last;
+
+	systrap_lock();
+	last = t->space->thread_count == 1;
+	systrap_unlock();
+	if (t->has_rseq && !last && !space_is_dead(t->space))
 		(void)!pf_thread_rseq(t, UADDR(0), 0, 0);
 	t->has_rseq = false;
 }
@@ -267,6 +272,8 @@ int lane_prepare(struct pf_space *s, u32 slot)
 {
 	struct lane_file *f = s->files[slot / LANES_PER_FILE];
 
+	if (slot % LANES_PER_FILE == 0 && f->clean)
+		return 0;
 	return host_fallocate(f->fd, 0, (s64)(slot % LANES_PER_FILE * LANE_SIZE), PAGE_SIZE);
 }
 

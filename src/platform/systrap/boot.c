@@ -264,6 +264,38 @@ static void doorbell_ready(struct poll_source *source, u32 events)
 	keeper_wake();
 }
 
+/* From now on there are no fresh spaces; those that there are go on, and fork. */
+static void zygote_died(struct poll_source *source, u32 events)
+{
+	if (atomic_exchange(&g_systrap.zygote_dead, true))
+		return;
+	(void)host_waitid(P_PIDFD, source->fd, &(siginfo_t){}, WEXITED | WNOHANG | __WALL);
+	if (!atomic_load(&g_systrap.stopping))
+		log_warn("platform: the zygote died");
+	keeper_wake();
+}
+
+static int watch_zygote(void)
+{
+	struct poll_source *s = &g_systrap.zygote;
+
+	s->fd = host_pidfd_open(g_systrap.zygote_pid, 0);
+	s->ready = zygote_died;
+	return s->fd < 0 ? s->fd : poller_add(s, EPOLLIN | EPOLLONESHOT);
+}
+
+static void end_zygote(void)
+{
+	struct systrap *g = &g_systrap;
+
+	poller_remove(&g->zygote);
+	if (!atomic_load(&g->zygote_dead)) {
+		(void)host_kill(g->zygote_pid, SIGKILL);
+		(void)host_waitid(P_PID, g->zygote_pid, &(siginfo_t){}, WEXITED | __WALL);
+	}
+	host_close(g->zygote.fd);
+}
+
 int platform_boot(const struct pf_config *config)
 {
 	struct systrap *g = &g_systrap;
@@ -313,6 +345,8 @@ int platform_start(void)
 	g->doorbell.fd = g->doorbell_fd;
 	g->doorbell.ready = doorbell_ready;
 	err = poller_add(&g->doorbell, EPOLLIN);
+	if (!err)
+		err = watch_zygote();
 	if (err)
 		return err;
 	systrap_lock();
@@ -378,8 +412,7 @@ void platform_shutdown(void)
 		g->stats.events, g->stats.events_attended, g->stats.events_unattended,
 		g->stats.operations, g->stats.verified, g->stats.spaces_created,
 		g->stats.spaces_killed);
-	(void)host_kill(g->zygote_pid, SIGKILL);
-	(void)host_waitid(P_PID, g->zygote_pid, &(siginfo_t){}, WEXITED | __WALL);
+	end_zygote();
 	poller_remove(&g->doorbell);
 	host_close(g->doorbell_fd);
 	host_munmap(g->mail, PAGE_SIZE);

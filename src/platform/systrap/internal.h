@@ -178,7 +178,8 @@ struct systrap {
 	int mail_fd, doorbell_fd; /* [I] */
 	struct poll_source doorbell; /* [I] */
 	pid_t zygote_pid; /* [I] */
-	int zygote_pidfd; /* [I] */
+	struct poll_source zygote; /* [I] fd: its pidfd */
+	_Atomic bool zygote_dead;
 	struct stub_config *config; /* [boot] */
 
 	struct list spaces; /* [lock] */

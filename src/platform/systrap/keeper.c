@@ -14,6 +14,7 @@
 #include "platform/systrap/internal.h"
 
 #define BIRTH_DEADLINE_NS 10'000'000'000LL
+#define LAST_BIRTH_NS 500'000'000LL
 
 void keeper_wake(void)
 {
@@ -118,7 +119,7 @@ static void ask_zygote(void)
 {
 	struct mailbox *mail = g_systrap.mail;
 	struct pf_space *s = NULL;
-	int err = conceive(&s);
+	int err = atomic_load(&g_systrap.zygote_dead) ? -EAGAIN : conceive(&s);
 
 	if (err) {
 		systrap_lock();
@@ -174,6 +175,9 @@ static void check_birth(void)
 			birth_failed(mail->pid);
 		else if (sched_now() > g_systrap.embryo_deadline)
 			birth_failed(-ETIMEDOUT);
+		else if (atomic_load(&g_systrap.zygote_dead)) /* its last child may be on its way */
+			g_systrap.embryo_deadline =
+				min(g_systrap.embryo_deadline, sched_now() + LAST_BIRTH_NS);
 		return;
 	}
 	err = lane->hello.error;

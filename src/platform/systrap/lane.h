@@ -36,8 +36,9 @@
 #define STUB_STACK_SIZE \
 	0x10000UL /* a lane's stack, which is its alternate stack: private, aligned to its size */
 #define LANE_PRIVATE_SIZE 64UL /* struct lane_private, at the top of it */
-#define LANE_STACK_TOP (LANE_PRIVATE_SIZE + 8) /* below that: a new thread's first stack pointer \
-						*/
+#define LANE_STACK_TOP \
+	(LANE_PRIVATE_SIZE + 8) /* below that: a new thread's first stack pointer \
+				 */
 #define STUB_LANES_OFFSET 0x40000000UL
 #define STUB_LANES_MAX 4096U
 #define STUB_REGION_SIZE 0x80000000UL

@@ -2,19 +2,20 @@
  * Futexes.
  *
  * Waiters lie on the stacks of their fibers and hang in a table of buckets, hashed by key. Guest
- *memory is never touched with a bucket's lock held, so a waiter cannot compare and enqueue in one
- *step, as Linux does. Instead:
+ * memory is never touched with a bucket's lock held, so a waiter cannot compare and enqueue in one
+ * step, as Linux does. Instead:
  *
- *	wait:	enqueue (tentatively); load the word; if it differs: dequeue, and EAGAIN; else:
- *confirm and sleep wake:	(the guest has changed the word;) take waiters off the queue
+ *	wait:	enqueue (tentatively); load the word; if it differs: dequeue, and EAGAIN;
+ *		else: confirm and sleep
+ *	wake:	(the guest has changed the word;) take waiters off the queue
  *
  * A waker that comes before the enqueue has changed the word before it is loaded; one that comes
- *after it finds the waiter. A waiter whose compare fails, but who has been woken meanwhile, has
- *taken a wake that was not meant for it, and passes it on.
+ * after it finds the waiter. A waiter whose compare fails, but who has been woken meanwhile, has
+ * taken a wake that was not meant for it, and passes it on.
  *
  * FUTEX_CMP_REQUEUE notes how many waiters the bucket has seen, loads the word, and then moves only
- *those that it had seen: as if all had happened when the word was loaded. A tentative waiter is
- *woken, not moved (a spurious wake is allowed), so its failed compare finds it where it was.
+ * those that it had seen: as if all had happened when the word was loaded. A tentative waiter is
+ * not moved, but told to load the word again before it confirms: as if it had come later.
  *
  * A waiter's bucket and key are changed only with the locks of its old and new bucket held.
  *
@@ -30,6 +31,12 @@
 #include "ipc/root.h"
 #include "sched/fiber.h"
 
+enum waiter_state {
+	WAITER_TENTATIVE, /* the word is being compared */
+	WAITER_AGAIN, /* and is to be loaded once more */
+	WAITER_CONFIRMED,
+};
+
 struct futex_waiter {
 	struct list link; /* [bucket] */
 	struct futex_bucket *bucket; /* [bucket] read without lock to find the lock */
@@ -37,7 +44,7 @@ struct futex_waiter {
 	u64 stamp; /* [bucket] its number in the bucket */
 	u32 bitset; /* [I] */
 	bool queued; /* [bucket] */
-	bool confirmed; /* [a] the word has been compared */
+	u32 state; /* [a] enum waiter_state */
 	struct fiber *fiber; /* [I] */
 };
 
@@ -142,12 +149,34 @@ static int waiter_sleep(struct futex_waiter *w, s64 deadline)
 	return waiter_dequeue(w) ? ret : 0;
 }
 
+static bool waiter_confirm(struct futex_waiter *w)
+{
+	u32 state = WAITER_TENTATIVE;
+
+	return __atomic_compare_exchange_n(&w->state, &state, WAITER_CONFIRMED, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* Compare the word of an enqueued waiter until it can be confirmed. */
+static int waiter_compare(struct subject *s, struct futex_waiter *w, struct uaddr addr, u32 val)
+{
+	u32 now;
+	int ret;
+
+	do {
+		__atomic_store_n(&w->state, WAITER_TENTATIVE, __ATOMIC_SEQ_CST);
+		ret = load_in32(s, addr, &now);
+		if (!ret && now != val)
+			ret = -EAGAIN;
+	} while (!ret && !waiter_confirm(w));
+	return ret;
+}
+
 int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset, s64 deadline)
 {
 	struct futex_waiter w = { .bitset = bitset, .fiber = s->fiber };
 	struct futex_bucket *b;
 	struct futex_key key;
-	u32 now;
 	int ret;
 
 	if (!bitset)
@@ -157,15 +186,12 @@ int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset, s6
 		return ret;
 	key = w.key;
 	waiter_enqueue(&w, b);
-	ret = load_in32(s, word.addr, &now);
-	if (!ret && now != val)
-		ret = -EAGAIN;
+	ret = waiter_compare(s, &w, word.addr, val);
 	if (ret) {
 		if (!waiter_dequeue(&w))
 			wake_key(b, &key, 1, bitset);
 		return ret;
 	}
-	__atomic_store_n(&w.confirmed, true, __ATOMIC_RELAXED);
 	return waiter_sleep(&w, deadline);
 }
 
@@ -181,6 +207,18 @@ int futex_wake(struct subject *s, struct futex_ref word, u32 count, u32 bitset)
 		return -EINVAL;
 	ret = futex_find(s, word, &key, &b);
 	return ret ? ret : wake_key(b, &key, count, bitset);
+}
+
+/* Unless w is confirmed, let it load the word again. */
+static bool waiter_send_back(struct futex_waiter *w)
+{
+	u32 state = __atomic_load_n(&w->state, __ATOMIC_ACQUIRE);
+
+	while (state != WAITER_CONFIRMED)
+		if (__atomic_compare_exchange_n(&w->state, &state, WAITER_AGAIN, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return true;
+	return false;
 }
 
 static void waiter_move(struct futex_waiter *w, const struct futex_key *key,
@@ -228,9 +266,9 @@ int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to,
 			woken++;
 			continue;
 		}
-		if (!__atomic_load_n(&w->confirmed, __ATOMIC_RELAXED))
-			waiter_wake(w);
-		else if (!key_equal(&key, &key2))
+		if (waiter_send_back(w))
+			continue;
+		if (!key_equal(&key, &key2))
 			waiter_move(w, &key2, b2);
 		moved++;
 	}

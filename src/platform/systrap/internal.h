@@ -24,6 +24,7 @@
 #include "sched/timer.h"
 #include "sched/waitq.h"
 
+struct batch;
 struct fiber;
 struct sock_filter;
 
@@ -131,6 +132,8 @@ struct pf_thread {
 		struct marshal_item item[MARSHAL_OUTPUTS];
 	} outputs; /* [owner] to go along with the next resume */
 	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
+
+	struct batch *batch; /* [owner] calls that wait, or null (batch.c) */
 
 	/* Attendance (attend.c). */
 	bool attended; /* [owner] */

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "host/host.h"
 #include "platform/systrap/attend.h"
+#include "platform/systrap/batch.h"
 #include "platform/systrap/internal.h"
 
 void lane_own(struct pf_thread *t)
@@ -236,6 +237,8 @@ int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64
 	int ret;
 
 	lane_own(t);
+	if (unlikely(t->batch) && batch_flush(t))
+		return -ESRCH;
 	STAT_INC(operations);
 	ret = lane_post(t, op, 0, arg, count);
 	if (!ret)

@@ -71,6 +71,15 @@ enum lane_op {
 	LANE_FLUSH, /* write lane->outputs */
 	LANE_FORK, /* arg: nonce (2), lane file descriptor, file index, clone flags: verified clone;
 		    * the child's first event is LANE_READY */
+	LANE_BATCH, /* arg: count; make the struct lane_calls in the window. A fresh stub only;
+		     * result: how many gave what was wanted; stops at the first that did not */
+};
+
+#define LANE_CALL_CLEAR (~0U) /* no call: clear guest memory, arg: address, size */
+struct lane_call {
+	u64 nr;
+	u64 arg[6];
+	u64 want;
 };
 
 /* Command flags. */

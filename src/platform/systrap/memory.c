@@ -11,6 +11,7 @@
 
 #include "host/host.h"
 #include "platform/systrap/attend.h"
+#include "platform/systrap/batch.h"
 #include "platform/systrap/internal.h"
 
 #define VM_SIZE 2048 /* from here on the copy itself matters */
@@ -47,6 +48,11 @@ int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserv
 		flags |= MAP_NORESERVE;
 	if (growsdown)
 		flags |= MAP_GROWSDOWN;
+	if (batch_open(t)) {
+		const struct vcall call = { SYS_mmap, { addr, size, (u64)prot, flags, ~0UL, 0 } };
+
+		return batch_add(t, &call, -1, addr);
+	}
 	return address_result(
 		lane_syscall(t, false, SYS_mmap, addr, size, (u64)prot, flags, ~0UL, 0), addr);
 }
@@ -55,6 +61,12 @@ int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, 
 {
 	u64 flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
 
+	if (batch_open(t)) {
+		const struct vcall call = { SYS_mmap,
+					    { addr, size, (u64)prot, flags, (u64)fd, offset } };
+
+		return batch_add(t, &call, 4, addr);
+	}
 	return address_result(
 		lane_syscall(t, true, SYS_mmap, addr, size, (u64)prot, flags, (u64)fd, offset),
 		addr);
@@ -185,6 +197,9 @@ static int settle(struct pf_thread *t, bool write)
 {
 	if (write)
 		marshal_forget(t);
+	/* What follows the mapping of a program is its data. */
+	if (unlikely(t->batch) && space_seal(t))
+		return -ESRCH;
 	return unlikely(t->outputs.count) ? pf_flush(t) : 0;
 }
 
@@ -307,6 +322,8 @@ int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size)
 		return 0;
 	if (!range_ok(dst, size))
 		return -EFAULT;
+	if (batch_open(t))
+		return batch_add_clear(t, dst.v, size);
 	if (settle(t, true))
 		return -ESRCH;
 	err = lane_op(t, LANE_CLEAR, arg, 2, &left);

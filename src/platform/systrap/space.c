@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "host/host.h"
 #include "platform/systrap/attend.h"
+#include "platform/systrap/batch.h"
 #include "platform/systrap/internal.h"
 #include "stub_syms.h"
 
@@ -220,6 +221,7 @@ void pf_thread_destroy(struct pf_thread *t)
 	bool last;
 
 	forget_rseq(t);
+	batch_drop(t);
 	attend_stop(t);
 	systrap_lock();
 	t->owner = t->fiber = NULL;
@@ -253,14 +255,19 @@ int space_seal(struct pf_thread *t)
 {
 	struct pf_space *s = t->space;
 	u64 config = g_systrap.base + STUB_CONFIG_OFFSET;
-	s64 ret;
+	const struct vcall call = {
+		SYS_seccomp,
+		{ SECCOMP_SET_MODE_FILTER, 0, config + offsetof(struct stub_config, f1_prog) },
+	};
+	int err;
 
 	if (likely(s->sealed))
 		return 0;
-	ret = lane_syscall(t, false, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
-			   config + offsetof(struct stub_config, f1_prog), 0, 0, 0);
-	if (ret) {
-		if (ret != -ESRCH)
+	err = batch_add(t, &call, -1, 0);
+	if (!err)
+		err = batch_flush(t);
+	if (err) {
+		if (err != -ESRCH)
 			lane_misbehaved(t, "no filter");
 		return -ESRCH;
 	}

@@ -65,6 +65,24 @@ static s64 do_syscall(const struct lane_command *cmd)
 	return fast_call((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
 }
 
+static s64 do_batch(const struct lane_call *call, u64 count)
+{
+	u64 i;
+
+	for (i = 0; i < count && i < LANE_WINDOW_SIZE / sizeof(*call); i++, call++) {
+		const u64 *a = call->arg;
+		u64 ret;
+
+		if (call->nr == LANE_CALL_CLEAR)
+			ret = guest_clear(ptr(a[0]), a[1]);
+		else
+			ret = (u64)fast_call((long)call->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		if (ret != call->want)
+			break;
+	}
+	return (s64)i;
+}
+
 s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext,
 	       const struct lane_command *cmd)
 {
@@ -104,6 +122,8 @@ s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext,
 		return 0;
 	case LANE_FORK:
 		return fork_space(lane, priv, cmd);
+	case LANE_BATCH:
+		return do_batch((const struct lane_call *)window, a[0]);
 	default:
 		return ERR_NOSYS;
 	}

@@ -422,6 +422,7 @@ static ssize_t pipe_write(struct subject *s, struct file *f, struct uio *from, s
 	}
 	if (done)
 		inode_touch(f->inode, TOUCH_MTIME | TOUCH_CTIME);
+	from->broken = ret == -EPIPE;
 	return done ? done : ret;
 }
 

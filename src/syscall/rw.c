@@ -12,15 +12,16 @@
 
 #define COPY_CHUNK 65536UL
 
-/* What a handler returns for a write that returned ret. */
-static long write_result(struct task *t, long ret)
+/* What a handler returns for a write that returned ret. broken: the reader went away, perhaps after
+ * some bytes. */
+static long write_result(struct task *t, bool broken, long ret)
 {
 	siginfo_t info;
 	int sig = 0;
 
-	if (likely(ret >= 0))
+	if (likely(ret >= 0 && !broken))
 		return ret;
-	if (ret == -EPIPE)
+	if (ret == -EPIPE || broken)
 		sig = SIGPIPE;
 	else if (ret == -EFBIG && rlimit_get(t->subject.rlimits, RLIMIT_FSIZE) != RLIM64_INFINITY)
 		sig = SIGXFSZ;
@@ -71,7 +72,8 @@ static long do_write(struct task *t, int fd, struct uaddr buf, u64 count, s64 *p
 		ret = -EFAULT;
 	} else {
 		uio_init_guest(&u, &t->subject, &iov, 1, iov.size);
-		ret = write_result(t, file_write(&t->subject, f, &u, pos));
+		ret = file_write(&t->subject, f, &u, pos);
+		ret = write_result(t, u.broken, ret);
 	}
 	file_put(f);
 	return ret;
@@ -115,9 +117,10 @@ static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 
 	if (!ret) {
 		uio_init_guest(&u, &t->subject, set.iov, set.count, set.total);
 		if (write)
-			ret = write_result(t, file_write(&t->subject, f, &u, pos));
+			ret = file_write(&t->subject, f, &u, pos);
 		else
-			ret = task_restart(file_read(&t->subject, f, &u, pos), ERESTARTSYS);
+			ret = file_read(&t->subject, f, &u, pos);
+		ret = write ? write_result(t, u.broken, ret) : task_restart(ret, ERESTARTSYS);
 		iov_release(&set);
 	}
 	file_put(f);
@@ -204,11 +207,14 @@ static int copy_end_init(struct task *t, struct copy_end *end, int fd, struct ua
 	if (end->own)
 		return 0;
 	if (end->file->stream)
-		return -ESPIPE;
-	ret = copy_in(&t->subject, &end->pos, upos, sizeof(s64));
-	if (ret)
-		return ret;
-	return end->pos < 0 ? -EINVAL : 0;
+		ret = -ESPIPE;
+	else
+		ret = copy_in(&t->subject, &end->pos, upos, sizeof(s64));
+	if (!ret && end->pos < 0)
+		ret = -EINVAL;
+	/* Nothing is stored there after an error. */
+	end->own = ret;
+	return ret;
 }
 
 static int copy_end_fini(struct task *t, struct copy_end *end)
@@ -226,7 +232,7 @@ static int copy_end_fini(struct task *t, struct copy_end *end)
 /* Move up to size bytes; what was read but could not be written is read again by whoever comes
  * next. */
 static long copy_step(struct task *t, struct copy_end *in, struct copy_end *out, char *buf,
-		      size_t size)
+		      size_t size, bool *ret_broken)
 {
 	struct uio u;
 	ssize_t got, put;
@@ -238,6 +244,7 @@ static long copy_step(struct task *t, struct copy_end *in, struct copy_end *out,
 		return got;
 	uio_init_kernel(&u, buf, (size_t)got);
 	put = file_write(&t->subject, out->file, &u, out->own ? NULL : &out->pos);
+	*ret_broken = u.broken;
 	back = got - max(put, (ssize_t)0);
 	if (back && !in->own)
 		in->pos -= back;
@@ -249,6 +256,7 @@ static long copy_step(struct task *t, struct copy_end *in, struct copy_end *out,
 static long copy_files(struct task *t, struct copy_end *in, struct copy_end *out, u64 count)
 {
 	char *buf = arena_alloc(COPY_CHUNK);
+	bool broken = false;
 	u64 done = 0;
 	long ret = 0;
 
@@ -258,7 +266,7 @@ static long copy_files(struct task *t, struct copy_end *in, struct copy_end *out
 	while (done < count) {
 		size_t want = min(COPY_CHUNK, count - done);
 
-		ret = copy_step(t, in, out, buf, want);
+		ret = copy_step(t, in, out, buf, want, &broken);
 		if (ret <= 0)
 			break;
 		done += (u64)ret;
@@ -270,7 +278,7 @@ static long copy_files(struct task *t, struct copy_end *in, struct copy_end *out
 		}
 	}
 	arena_free(buf);
-	return done ? (long)done : write_result(t, ret);
+	return write_result(t, broken || ret == -EPIPE, done ? (long)done : ret);
 }
 
 long sys_sendfile(struct task *t, int out_fd, int in_fd, struct uaddr offset, u64 count)

@@ -402,6 +402,7 @@ struct uio {
 	u64 iov_offset; /* within the current element */
 	char *buf; /* kernel buffer */
 	u64 left; /* bytes to go */
+	bool broken; /* a write ended early for -EPIPE, after some bytes: SIGPIPE is due */
 };
 void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov,
 		    unsigned int count, u64 total);

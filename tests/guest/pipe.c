@@ -107,6 +107,26 @@ static void test_broken(void)
 	is_killed(run_child(broken_kills), SIGPIPE, "SIGPIPE kills");
 }
 
+static void broken_midway(void)
+{
+	int fd[2];
+	char c;
+	need(pipe(fd) == 0);
+	signal(SIGPIPE, on_pipe);
+	sigpipes = 0;
+	pid_t child = tap_fork();
+	if (child == 0) {
+		close(fd[1]);
+		need(read(fd[0], &c, 1) == 1);
+		pause_ms(20);
+		_exit(0);
+	}
+	close(fd[0]);
+	need(write(fd[1], block, sizeof(block)) > 0);
+	need(sigpipes == 1);
+	need(tap_wait(child) == 0);
+}
+
 static void blocking(void)
 {
 	/* A megabyte through a pipe between two processes. */
@@ -235,6 +255,7 @@ int main(void)
 	test_simple();
 	test_full();
 	test_broken();
+	child_ok(broken_midway, "a reader that leaves midway: a short write, and SIGPIPE");
 	child_ok(blocking, "a megabyte between two processes");
 	child_ok(atomic_writes, "writes of up to PIPE_BUF bytes are not mixed");
 	child_ok(packets, "O_DIRECT keeps packets apart");

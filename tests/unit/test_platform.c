@@ -328,6 +328,56 @@ static void run_fork(void)
 	}
 }
 
+/* A fiber makes a process and a thread for others, and ends before they have run. */
+static struct guest g_maker, g_made_process, g_made_thread;
+static _Atomic int g_sleepers, g_disturbed;
+
+static void make_and_end(void *arg)
+{
+	guest_start(&g_maker, code_syscalls, sizeof(code_syscalls));
+	CHECK(guest_run(&g_maker) == PF_EVENT_SYSCALL);
+	g_made_process = g_made_thread = g_maker;
+	CHECK(pf_space_fork(g_maker.thread, &g_made_process.space, &g_made_process.thread) == 0);
+	CHECK(pf_thread_create(g_maker.thread, &g_made_thread.thread) == 0);
+	guest_end(&g_maker);
+	g_sleepers--;
+}
+
+static void sleep_undisturbed(void *arg)
+{
+	if (fiber_park(sched_now() + 200'000'000) != -ETIMEDOUT)
+		g_disturbed++;
+	g_sleepers--;
+}
+
+static void run_orphans(void)
+{
+	g_sleepers = 1;
+	fiber_start(fiber_create(make_and_end, NULL));
+	while (g_sleepers)
+		fiber_park(sched_now() + 10'000'000);
+	fiber_park(sched_now() + 10'000'000);
+	/* One of these has the ended fiber's place. What happens to its lanes is no business of theirs. */
+	g_disturbed = 0;
+	g_sleepers = 4;
+	for (int i = 0; i < 4; i++)
+		fiber_start(fiber_create(sleep_undisturbed, NULL));
+	fiber_park(sched_now() + 10'000'000);
+	pf_interrupt(g_made_process.thread);
+	pf_interrupt(g_made_thread.thread);
+	pf_space_kill(g_made_process.space);
+	pf_space_kill(g_made_thread.space);
+	while (g_sleepers)
+		fiber_park(sched_now() + 10'000'000);
+	CHECK(g_disturbed == 0);
+	CHECK(guest_run(&g_made_process) != PF_EVENT_SYSCALL);
+	CHECK(guest_run(&g_made_thread) != PF_EVENT_SYSCALL);
+	/* Its process is gone: no calling thread of ours may be meant instead. */
+	CHECK(pf_thread_setaffinity(g_made_thread.thread, 8, &(u64){ 1 }) == -ESRCH);
+	guest_end(&g_made_process);
+	guest_end(&g_made_thread);
+}
+
 static void run_threads(void)
 {
 	struct guest g, kids[40];
@@ -557,6 +607,7 @@ TEST(copies)
 TEST(maps)
 TEST(fp)
 TEST(fork)
+TEST(orphans)
 TEST(threads)
 TEST(interrupts)
 TEST(death)
@@ -572,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_fp),
 		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_orphans),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_death),

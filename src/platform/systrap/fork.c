@@ -196,6 +196,7 @@ int pf_space_fork(struct pf_thread *t, struct pf_space **ret_space, struct pf_th
 	child->rseq_area = t->rseq_area;
 	child->rseq_size = t->rseq_size;
 	child->rseq_signature = t->rseq_signature;
+	lane_disown(child);
 	*ret_space = child->space;
 	*ret_thread = child;
 	return 0;
@@ -276,8 +277,8 @@ static int lane_clone(struct pf_thread *t, struct pf_thread *new)
 	int err;
 
 	new->owner = new->fiber = fiber_current();
-	t->space->many_lanes = true;
 	systrap_lock();
+	t->space->many_lanes = true;
 	list_add(&t->space->threads, &new->link);
 	t->space->thread_count++;
 	list_add(&t->space->family->newborn, &new->newborn_link);
@@ -350,6 +351,7 @@ int pf_thread_create(struct pf_thread *t, struct pf_thread **ret_thread)
 		pf_thread_destroy(new);
 		return err;
 	}
+	lane_disown(new);
 	*ret_thread = new;
 	return 0;
 }

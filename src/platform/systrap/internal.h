@@ -76,7 +76,7 @@ struct pf_space {
 	_Atomic u32 state; /* enum space_state; only increases */
 	bool reaped; /* [lock] the host process is gone */
 	bool sealed; /* [owner] F1 is in force; a fresh space has one owner */
-	bool many_lanes; /* [structure] has had more than one lane */
+	bool many_lanes; /* [lock] has had more than one lane */
 	bool unwatched; /* [creator] death could not be put in the poller */
 	unsigned int thread_count; /* [lock] */
 	struct list link; /* [lock] all spaces that have a process */
@@ -298,6 +298,9 @@ void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id);
 void lane_set_wait(struct pf_thread *t, enum lane_wait w, u64 id) REQUIRES(&lc_platform);
 /* Before any use of the lane by its owner. */
 void lane_own(struct pf_thread *t);
+/* The owner leaves it to another fiber, which may own it much later: what happens to the lane until
+ * then wakes nobody, and the caller may end. */
+void lane_disown(struct pf_thread *t);
 
 /* ---- marshal.c: what goes along with events and resumes ---- */
 /* The lane has made a LANE_EV_SYSCALL: see what came with it. */
@@ -334,6 +337,12 @@ void strangers_kill(void);
 struct pf_space *space_alloc(struct family *family);
 void space_join_family(struct pf_space *s, struct family *family);
 struct pf_thread *thread_alloc(struct pf_space *s, u32 slot);
+struct thread_ids {
+	pid_t pid, tid; /* tid 0: not bound yet, or reaped */
+	bool many_lanes;
+};
+/* Whom to name to the host. */
+struct thread_ids thread_ids(const struct pf_thread *t);
 /* Free a thread that never ran, or whose space is dead. */
 void thread_free(struct pf_thread *t);
 void space_free_unbound(struct pf_space *s);

@@ -37,6 +37,14 @@ void lane_own(struct pf_thread *t)
 	t->owner = self;
 }
 
+void lane_disown(struct pf_thread *t)
+{
+	systrap_lock();
+	t->fiber = NULL;
+	t->owner = NULL;
+	systrap_unlock();
+}
+
 void lane_misbehaved(struct pf_thread *t, const char *what)
 {
 	if (!space_is_dead(t->space))
@@ -147,8 +155,11 @@ static bool send_interrupt(struct pf_thread *t)
 	if (!atomic_load_explicit(&t->interrupt, memory_order_acquire))
 		return t->signals_out > 0;
 	if (t->signals_out == 0) {
+		struct thread_ids ids = thread_ids(t);
+
 		t->signals_out = 1;
-		(void)host_tgkill(t->space->pid, t->tid, INTERRUPT_SIGNO);
+		if (ids.tid)
+			(void)host_tgkill(ids.pid, ids.tid, INTERRUPT_SIGNO);
 	}
 	return true;
 }

@@ -104,11 +104,12 @@ int pf_thread_cpu(const struct pf_thread *t)
 
 u64 pf_thread_cpu_time(struct pf_thread *t)
 {
-	u64 now, ret;
+	struct thread_ids ids = thread_ids(t);
+	u64 now = 0, ret;
 
 	/* The process's clock costs one call, the lane's three; but it counts all lanes. */
-	if (t->space->many_lanes || host_process_time(t->space->pid, &now))
-		now = proc_cpu_time(t->space->pid, t->tid);
+	if (ids.tid && (ids.many_lanes || host_process_time(ids.pid, &now)))
+		now = proc_cpu_time(ids.pid, ids.tid);
 	if (now)
 		t->cpu_time = now;
 	ret = t->cpu_time - t->cpu_base;
@@ -187,10 +188,12 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 
 int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask)
 {
+	pid_t tid = thread_ids(t).tid;
 	int ret;
 
-	if (space_is_dead(t->space))
+	/* 0 would be the calling worker. */
+	if (!tid || space_is_dead(t->space))
 		return -ESRCH;
-	ret = host_sched_setaffinity(t->tid, size, mask);
+	ret = host_sched_setaffinity(tid, size, mask);
 	return ret > 0 ? 0 : ret;
 }

@@ -104,6 +104,16 @@ struct pf_thread *thread_alloc(struct pf_space *s, u32 slot)
 	return t;
 }
 
+struct thread_ids thread_ids(const struct pf_thread *t)
+{
+	struct thread_ids ids;
+
+	systrap_lock();
+	ids = (struct thread_ids){ t->space->pid, t->tid, t->space->many_lanes };
+	systrap_unlock();
+	return ids;
+}
+
 void thread_free(struct pf_thread *t)
 {
 	struct pf_space *s = t->space;

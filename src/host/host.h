@@ -82,6 +82,7 @@ int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 int host_epoll_wait(int epfd, struct epoll_event *evs, int max,
 		    s64 timeout_ns); /* epoll_pwait2; < 0: for ever */
 int host_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
+int host_ppoll(struct pollfd *fds, unsigned int count, s64 timeout_ns); /* < 0: for ever */
 void *host_mmap(void *addr, size_t size, int prot, int flags, int fd,
 		s64 off); /* check with host_is_err */
 static inline bool host_is_err(const void *p)

@@ -179,6 +179,13 @@ int host_epoll_wait(int epfd, struct epoll_event *evs, int max, s64 timeout_ns)
 	return (int)CALL6(SYS_epoll_pwait, epfd, evs, max, ms, 0, 0);
 }
 
+int host_ppoll(struct pollfd *fds, unsigned int count, s64 timeout_ns)
+{
+	struct timespec ts = { timeout_ns / NS_PER_S, timeout_ns % NS_PER_S };
+
+	return (int)CALL5(SYS_ppoll, fds, count, timeout_ns < 0 ? NULL : &ts, 0, 0);
+}
+
 int host_poll(struct pollfd *fds, unsigned int count, int timeout_ms)
 {
 	return (int)CALL3(SYS_poll, fds, count, timeout_ms);

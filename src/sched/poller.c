@@ -17,6 +17,7 @@
 
 #define POLL_BATCH 64
 #define KEY_DOORBELL 0
+#define PREFER_AFTER 8 /* events in a row make a source hot */
 
 struct poll_slot {
 	struct poll_source *source; /* null: free */
@@ -33,6 +34,10 @@ static struct {
 	u32 free GUARDED_BY(lc_poller); /* 1 + slot */
 	struct poll_source *running GUARDED_BY(lc_poller);
 	struct worker *runner GUARDED_BY(lc_poller); /* who runs it */
+	struct poll_source *hot GUARDED_BY(lc_poller); /* waited for directly; mute in epoll */
+	struct poll_source *pinned GUARDED_BY(lc_poller); /* was hot, gets its voice back */
+	struct poll_source *next_hot; /* [token] not to be followed */
+	unsigned int next_streak; /* [token] */
 } p = { .epfd = -1, .doorbell = -1 };
 
 static u64 poll_key(u32 slot, u32 generation)
@@ -143,7 +148,7 @@ static bool poll_source_is_running(const struct poll_source *s)
 	bool running;
 
 	spin_lock(&p.lock, &lc_poller);
-	running = p.running == s && p.runner != t_sched.worker;
+	running = (p.running == s && p.runner != t_sched.worker) || p.pinned == s;
 	spin_unlock(&p.lock, &lc_poller);
 	return running;
 }
@@ -157,10 +162,37 @@ void poller_remove(struct poll_source *s)
 	host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
 	spin_lock(&p.lock, &lc_poller);
 	poll_slot_release(s);
+	if (p.hot == s)
+		p.hot = NULL;
 	spin_unlock(&p.lock, &lc_poller);
 	/* Rare and short: a ready function does not wait. */
 	while (poll_source_is_running(s))
 		host_sched_yield();
+}
+
+void poller_prefer(struct poll_source *s)
+{
+	struct poll_source *old;
+
+	spin_lock(&p.lock, &lc_poller);
+	old = p.hot;
+	spin_unlock(&p.lock, &lc_poller);
+	if (s != p.next_hot) {
+		p.next_hot = s;
+		p.next_streak = 0;
+	}
+	if (s == old || ++p.next_streak < PREFER_AFTER)
+		return;
+	spin_lock(&p.lock, &lc_poller);
+	p.pinned = old = p.hot;
+	p.hot = s;
+	spin_unlock(&p.lock, &lc_poller);
+	/* Without a voice in epoll the hot one wakes us once, not twice. */
+	if (!poller_modify(s, 0) && old)
+		(void)!poller_modify(old, EPOLLIN);
+	spin_lock(&p.lock, &lc_poller);
+	p.pinned = NULL;
+	spin_unlock(&p.lock, &lc_poller);
 }
 
 /* ---- polling ---- */
@@ -188,21 +220,50 @@ static void poll_dispatch(u64 key, u32 events)
 	spin_unlock(&p.lock, &lc_poller);
 }
 
+/* Wait for the hot source and epoll. Calls the former's function; returns what epoll has. */
+static int poll_both(struct epoll_event *evs, const struct pollfd *hot, u64 key, s64 timeout)
+{
+	struct pollfd fds[2] = { *hot, { .fd = p.epfd, .events = POLLIN } };
+	int n = host_ppoll(fds, 2, timeout);
+
+	if (timeout != 0) {
+		timers_awake();
+		sched_poller_awake();
+	}
+	if (n <= 0)
+		return 0;
+	if (fds[0].revents)
+		poll_dispatch(key, (u32)fds[0].revents);
+	return fds[1].revents ? host_epoll_wait(p.epfd, evs, POLL_BATCH, 0) : 0;
+}
+
 static int poll_wait(struct epoll_event *evs, bool block)
 {
+	struct pollfd hot = { .fd = -1, .events = POLLIN };
 	s64 deadline, timeout = 0;
+	u64 key = 0;
 	int n;
 
-	if (!block)
-		return host_epoll_wait(p.epfd, evs, POLL_BATCH, 0);
-	deadline = timers_sleep();
-	if (deadline == NO_DEADLINE)
-		timeout = -1;
-	else
-		timeout = max(deadline - sched_now(), (s64)0);
+	spin_lock(&p.lock, &lc_poller);
+	if (p.hot) {
+		hot.fd = p.hot->fd;
+		key = p.hot->key;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	if (block) {
+		deadline = timers_sleep();
+		if (deadline == NO_DEADLINE)
+			timeout = -1;
+		else
+			timeout = max(deadline - sched_now(), (s64)1);
+	}
+	if (hot.fd >= 0)
+		return poll_both(evs, &hot, key, timeout);
 	n = host_epoll_wait(p.epfd, evs, POLL_BATCH, timeout);
-	timers_awake();
-	sched_poller_awake();
+	if (block) {
+		timers_awake();
+		sched_poller_awake();
+	}
 	return n;
 }
 
@@ -251,5 +312,6 @@ void poller_fini(void) NO_THREAD_SAFETY_ANALYSIS
 	p.epfd = p.doorbell = -1;
 	free(p.slots);
 	p.slots = NULL;
+	p.hot = p.next_hot = NULL;
 	p.slot_count = p.free = 0;
 }

@@ -44,6 +44,12 @@ struct poll_source {
  * the watch. */
 [[nodiscard]] int poller_add(struct poll_source *s, u32 events);
 [[nodiscard]] int poller_modify(struct poll_source *s, u32 events);
+/*
+ * From s's ready function: s, watched for EPOLLIN, has an event. The source whose events come one
+ * after the other is waited for directly, not through epoll: only then does the host heed whoever
+ * wakes us by handing over its CPU (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP).
+ */
+void poller_prefer(struct poll_source *s);
 /* Stop watching; after it returns, s->ready is not running and will not be called. Not from a ready
  * function of another source. A fiber may call it (it does not park for long). */
 void poller_remove(struct poll_source *s);

@@ -29,11 +29,13 @@ bool attend_may_spin(const struct pf_thread *t)
 	return t->attended && t->cpu != current_cpu();
 }
 
-static void attend_start(struct pf_thread *t)
+void attend_start(struct pf_thread *t)
 {
 	struct family *f = t->space->family;
 	bool first;
 
+	if (t->attended || !g_systrap.many_cpus)
+		return;
 	systrap_lock();
 	first = f->attended_count++ == 0;
 	systrap_unlock();

@@ -17,5 +17,7 @@ u64 attend_limit(bool woken);
 void attend_spun(struct pf_thread *t, bool success);
 /* The guest made an event after running for guest_tsc cycles (as the lane says). */
 void attend_event(struct pf_thread *t, u64 guest_tsc);
+/* Many quick answers are to be expected: from now on, if there are CPUs enough. */
+void attend_start(struct pf_thread *t);
 /* No longer: the thread is being parked or has failed too often. */
 void attend_stop(struct pf_thread *t);

@@ -386,6 +386,23 @@ ssize_t pf_copy_in_string(struct pf_thread *t, char *dst, struct uaddr src, size
 	return -ENAMETOOLONG;
 }
 
+/*
+ * The word out of the aligned eight bytes around it, which the host copies at once. Even if it did
+ * not, all would be well: whoever changes a futex meanwhile wakes those that are waiting by then.
+ */
+static int vm_load32(struct pf_thread *t, u64 addr, u32 *ret)
+{
+	u32 words[2];
+	ssize_t n = vm_piece(t, words, addr & ~7UL, sizeof(words), false);
+
+	if (n < 0)
+		return (int)n;
+	if (n != sizeof(words))
+		return -EFAULT;
+	*ret = words[addr >> 2 & 1];
+	return 0;
+}
+
 int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret)
 {
 	s64 value;
@@ -395,6 +412,11 @@ int pf_load32(struct pf_thread *t, struct uaddr addr, u32 *ret)
 		return -EFAULT;
 	if (settle(t, false))
 		return -ESRCH;
+	if (vm_is_cheaper(t, sizeof(u32))) {
+		err = vm_load32(t, addr.v, ret);
+		if (err != -EAGAIN)
+			return err;
+	}
 	err = lane_op(t, LANE_LOAD32, &addr.v, 1, &value);
 	if (err)
 		return err;

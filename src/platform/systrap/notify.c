@@ -325,6 +325,7 @@ static void family_ready(struct poll_source *source, u32 events)
 
 	if (!(events & EPOLLIN))
 		return; /* EPOLLHUP: the last process is gone; its reaper closes the listener */
+	poller_prefer(source);
 	if (host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_RECV, &n))
 		return;
 	systrap_lock();

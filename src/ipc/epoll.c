@@ -17,9 +17,6 @@
  * An item does not hold its file: the file's last put drops the items on it (epoll_release). An
  * item holds its epoll, so that this can find the way from the file's list of items (its short
  * lock) to the epoll's lock.
- *
- * Differs from Linux: a wake stops at a parent's item that is ready already, so an edge-triggered
- * watch three levels up may miss an edge of which it has not yet looked at the last one.
  */
 
 #include "ipc/epoll.h"
@@ -88,18 +85,20 @@ static void epoll_put(struct epoll *ep)
 
 static void epoll_wake_up(struct epoll *ep) REQUIRES(lc_ready);
 
-/* Mark item ready. Returns false if it was already. Item's epoll's ready lock held. */
-static bool item_mark(struct epitem *item) REQUIRES(lc_ready)
+/* Mark item ready. Item's epoll's ready lock held. */
+static void item_mark(struct epitem *item) REQUIRES(lc_ready)
 {
 	if (item->ready)
-		return false;
+		return;
 	item->ready = true;
 	list_add_tail(&item->ep->ready, &item->ready_link);
-	return true;
 }
 
-/* Tell ep's sleepers and parents that it became ready. Goes at most EPOLL_NEST_MAX levels up,
- * upwards in a graph without cycles. */
+/*
+ * Tell ep's sleepers and parents that it became ready, or anew: those above may watch for edges.
+ * Goes all ways up, at most EPOLL_NEST_MAX levels, in a graph without cycles; graph_check keeps
+ * their number small.
+ */
 static void epoll_wake_up(struct epoll *ep) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct epitem *item;
@@ -111,8 +110,8 @@ static void epoll_wake_up(struct epoll *ep) NO_THREAD_SAFETY_ANALYSIS
 		if (!(atomic_load_explicit(&item->events, memory_order_relaxed) & EPOLLIN))
 			continue;
 		spin_lock(&parent->ready_lock, &lc_ready);
-		if (item_mark(item))
-			epoll_wake_up(parent);
+		item_mark(item);
+		epoll_wake_up(parent);
 		spin_unlock(&parent->ready_lock, &lc_ready);
 	}
 }
@@ -275,6 +274,17 @@ static int item_modify(struct epoll *ep, int fd, struct file *f, const struct ep
 	return 0;
 }
 
+static void item_remove(struct epoll *ep, int fd, struct file *f)
+{
+	struct epitem *item;
+
+	mutex_lock(&ep->lock, &lc_epoll);
+	item = item_find(ep, f, fd);
+	if (item)
+		item_destroy(ep, item);
+	mutex_unlock(&ep->lock, &lc_epoll);
+}
+
 /* ---- the graph of epolls ---- */
 
 /*
@@ -330,6 +340,52 @@ static int graph_height(struct epoll *ep, int level) NO_THREAD_SAFETY_ANALYSIS
 	return height;
 }
 
+/* How many ways up of each length (from 2 epolls on) there may be, as in Linux. */
+static const u32 g_path_limits[EPOLL_NEST_MAX] = { 0, 500, 100, 50, 10 };
+
+/* Count ep's ways up to epolls that none watches. ep is at the given level of a way. */
+static int count_paths(struct epoll *ep, int level, u32 counts[EPOLL_NEST_MAX])
+	NO_THREAD_SAFETY_ANALYSIS
+{
+	struct epitem *item;
+	int err = 0;
+
+	if (level >= EPOLL_NEST_MAX)
+		return -EINVAL;
+	spin_lock(&ep->ready_lock, &lc_ready);
+	if (level && list_empty(&ep->parents) && ++counts[level] > g_path_limits[level])
+		err = -EINVAL;
+	list_for_each(item, &ep->parents, parent_link) {
+		if (err)
+			break;
+		err = count_paths(item->ep, level + 1, counts);
+	}
+	spin_unlock(&ep->ready_lock, &lc_ready);
+	return err;
+}
+
+/* Are there few enough ways up from ep and from all epolls below it? */
+static int graph_check(struct epoll *ep, u64 visit)
+{
+	u32 counts[EPOLL_NEST_MAX] = {};
+	struct rb_node *n;
+	int err;
+
+	if (ep->visit == visit)
+		return 0;
+	ep->visit = visit;
+	err = count_paths(ep, 0, counts);
+	mutex_lock(&ep->lock, &lc_epoll);
+	for (n = rb_first(&ep->items); n && !err; n = rb_next(n)) {
+		struct epitem *item = rb_entry(n, struct epitem, node);
+
+		if (item->child)
+			err = graph_check(item->child, visit);
+	}
+	mutex_unlock(&ep->lock, &lc_epoll);
+	return err;
+}
+
 /* Add one epoll to another. */
 static int epoll_add_epoll(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev)
 {
@@ -346,6 +402,11 @@ static int epoll_add_epoll(struct epoll *ep, int fd, struct file *f, const struc
 		mutex_lock(&ep->lock, &lc_epoll);
 		ret = item_add(ep, fd, f, ev);
 		mutex_unlock(&ep->lock, &lc_epoll);
+		if (!ret) {
+			ret = graph_check(epoll_of(f), ++root->epoll_visit);
+			if (ret)
+				item_remove(ep, fd, f);
+		}
 	}
 	mutex_unlock(&root->epoll_graph, &lc_epoll_graph);
 	return ret;

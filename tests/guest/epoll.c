@@ -255,6 +255,61 @@ static void test_eventfd(void)
 	is_err(eventfd(0, 0x10), EINVAL, "unknown flags");
 }
 
+static int wait_now(int epoll)
+{
+	struct epoll_event event;
+	return epoll_wait(epoll, &event, 1, 0);
+}
+
+/* Each write is an edge, at every level, though nobody has looked at the levels between. */
+static void test_nested_edges(void)
+{
+	struct epoll_event level = { .events = EPOLLIN }, edge = { .events = EPOLLIN | EPOLLET };
+	int fd[2], low = epoll_create1(0), middle = epoll_create1(0), high = epoll_create1(0);
+	need(pipe(fd) == 0);
+	need(epoll_ctl(low, EPOLL_CTL_ADD, fd[0], &level) == 0);
+	need(epoll_ctl(middle, EPOLL_CTL_ADD, low, &level) == 0);
+	need(epoll_ctl(high, EPOLL_CTL_ADD, middle, &edge) == 0);
+	is_int(wait_now(high), 0, "three levels: nothing");
+	need(write(fd[1], "x", 1) == 1);
+	is_int(wait_now(high), 1, "an edge");
+	is_int(wait_now(high), 0, "is told once");
+	need(write(fd[1], "y", 1) == 1);
+	is_int(wait_now(high), 1, "another edge");
+	is_int(wait_now(high), 0, "is told once");
+	is_int(wait_now(low), 1, "the level below is still ready");
+	close(fd[0]);
+	close(fd[1]);
+	is_int(wait_now(low), 0, "nothing is left");
+	close(low);
+	close(middle);
+	close(high);
+}
+
+/* There may be only so many ways from a file up through epolls. */
+static void test_many_ways(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd[2], low = epoll_create1(0), count = 0, error = 0, high[600];
+	need(pipe(fd) == 0);
+	need(epoll_ctl(low, EPOLL_CTL_ADD, fd[0], &event) == 0);
+	for (; count < 600 && !error; count++) {
+		high[count] = epoll_create1(0);
+		if (high[count] < 0 || epoll_ctl(high[count], EPOLL_CTL_ADD, low, &event) != 0)
+			error = errno;
+	}
+	is_int(count, 501, "500 epolls may watch one");
+	is_int(error, EINVAL, "and no more");
+	is_int(write(fd[1], "x", 1), 1, "all are told");
+	is_int(wait_now(high[0]) + wait_now(high[499]), 2, "and ready");
+	is_int(wait_now(high[500]), 0, "the one refused is not");
+	for (int i = 0; i < count; i++)
+		close(high[i]);
+	close(low);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	tap_begin();
@@ -268,5 +323,7 @@ int main(void)
 	test_wakeup();
 	child_ok(pwait, "epoll_pwait");
 	test_eventfd();
+	test_nested_edges();
+	test_many_ways();
 	return tap_end();
 }

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "arena/slab.h"
 #include "cred/user.h"
@@ -239,13 +240,18 @@ int kernel_wait(s64 deadline, int *ret_status)
 {
 	struct kernel *k = kernel_get();
 	struct waiter w;
+	u32 stopped = 0;
 	int err = 0;
 
 	waiter_init_fiber(&w, fiber_current());
 	waitq_add(&k->exit_waitq, &w, ~0u);
-	while (!all_gone(k) && !err)
+	while (!all_gone(k) && !err && !(stopped = atomic_exchange(&k->init_stop_signal, 0)))
 		err = fiber_park(deadline);
 	waitq_remove(&w);
+	if (!all_gone(k) && stopped) {
+		*ret_status = W_STOPCODE((int)stopped);
+		return 1;
+	}
 	if (!all_gone(k))
 		return err;
 	*ret_status = k->exit_status;

@@ -164,6 +164,17 @@ int stop_continue(struct thread_group *tg)
 	return note;
 }
 
+/* The first process's parent is outside: see kernel_wait. */
+static void init_stopped(struct thread_group *tg, int code) REQUIRES(lc_tasks)
+{
+	struct kernel *k = kernel_get();
+
+	if (tg != k->init || code != CLD_STOPPED)
+		return;
+	atomic_store(&k->init_stop_signal, (u32)tg->group_stop_signal);
+	waitq_wake_all(&k->exit_waitq, ~0u);
+}
+
 void stop_notify_parent(struct thread_group *tg, int code)
 {
 	struct task *parent = tg->parent;
@@ -171,8 +182,10 @@ void stop_notify_parent(struct thread_group *tg, int code)
 	siginfo_t info;
 	int note;
 
-	if (!parent)
+	if (!parent) {
+		init_stopped(tg, code);
 		return;
+	}
 	memset(&info, 0, sizeof(info));
 	info.si_signo = SIGCHLD;
 	info.si_code = code;

@@ -338,6 +338,7 @@ struct kernel {
 	u8 cpu_mask[128]; /* [I] guest CPU numbers */
 	_Atomic u32 exited; /* [a] the first process has exited */
 	int exit_status; /* [S] its wait status, valid once exited */
+	_Atomic u32 init_stop_signal; /* [a] the first process has stopped on it; 0: already told */
 	struct waitq exit_waitq;
 };
 
@@ -373,7 +374,8 @@ struct process_args {
 /* End all tasks as by SIGKILL. Any fiber or thread. */
 void kernel_kill_all(void);
 /* Park the calling fiber until the first process has exited and all tasks are gone; returns its
- * wait status. deadline: host monotonic ns; -ETIMEDOUT. */
+ * wait status. deadline: host monotonic ns; -ETIMEDOUT. Returns 1 when the first process has
+ * stopped, with the wait status that tells so. */
 [[nodiscard]] int kernel_wait(s64 deadline, int *ret_status);
 /* Send the first process a signal, as from the host's user (relayed). */
 [[nodiscard]] int kernel_signal_init(int sig);

@@ -43,7 +43,7 @@ struct command {
 };
 
 static const int relayed_signals[] = { SIGHUP,	SIGINT,	  SIGQUIT, SIGTERM, SIGUSR1,
-				       SIGUSR2, SIGWINCH, SIGCONT, SIGALRM };
+				       SIGUSR2, SIGWINCH, SIGCONT, SIGALRM, SIGTSTP };
 
 static void complain(const char *what, int error)
 {
@@ -93,6 +93,16 @@ static int status_of_wait(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/*
+ * The first process has stopped on a signal of job control: so does the command, for whoever
+ * started it; SIGCONT is then relayed. Not with a timeout to watch.
+ */
+static void stop_too(const struct command *c, int sig)
+{
+	if (c->deadline == INT64_MAX && (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU))
+		host_kill(host_getpid(), SIGSTOP);
+}
+
 /* A message from the kernel process. False when it is gone. */
 static bool handle_message(struct command *c)
 {
@@ -105,6 +115,9 @@ static bool handle_message(struct command *c)
 	case CONTROL_EXITED:
 		c->exit_status = status_of_wait((int)msg.value);
 		c->have_status = true;
+		break;
+	case CONTROL_STOPPED:
+		stop_too(c, (int)msg.value);
 		break;
 	case CONTROL_FAILED:
 		say(2, "donjon: %s\n", msg.text);

@@ -8,6 +8,7 @@ enum control_type {
 	CONTROL_SIGNAL, /* to the kernel: send the first process signal value */
 	CONTROL_KILL, /* to the kernel: end all guest processes */
 	CONTROL_EXITED, /* to the command: the first process ended with wait status value */
+	CONTROL_STOPPED, /* to the command: the first process stopped on signal value */
 	CONTROL_FAILED, /* to the command: no guest ran; exit with value and print text */
 };
 

@@ -109,7 +109,8 @@ static void see_through(struct kernel_process *k)
 	for (int sig = 1; sig <= GUEST_NSIG; sig++)
 		if (early & SIGMASK(sig))
 			(void)!kernel_signal_init(sig);
-	ret = kernel_wait(NO_DEADLINE, &status);
+	while ((ret = kernel_wait(NO_DEADLINE, &status)) > 0)
+		(void)!control_send(k->control.fd, CONTROL_STOPPED, (u32)WSTOPSIG(status), NULL);
 	if (ret)
 		fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
 	else

@@ -98,6 +98,7 @@ static void exit_begin(struct task *t)
 		tg->exit_status = t->exit_status;
 	}
 	spin_unlock(&h->lock, &lc_sighand);
+	fiber_clear_kill(t->subject.fiber);
 	if (stopped)
 		stop_notify_parent(tg, CLD_STOPPED);
 	tasks_unlock();

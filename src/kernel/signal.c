@@ -164,6 +164,9 @@ void signal_wake(struct task *t, bool kill)
 {
 	struct fiber *f;
 
+	/* Nothing interrupts what is left to do. */
+	if (t->exiting)
+		return;
 	atomic_fetch_or(&t->work, TASK_WORK_SIGNAL);
 	if (kill)
 		atomic_store(&t->stop, STOP_NONE);

@@ -190,6 +190,11 @@ bool fiber_killed(const struct fiber *f)
 	return atomic_load(&f->flags) & FIBER_KILL;
 }
 
+void fiber_clear_kill(struct fiber *f)
+{
+	atomic_fetch_and(&f->flags, ~(u32)(FIBER_INTERRUPT | FIBER_KILL));
+}
+
 void fiber_clear_interrupt(struct fiber *f)
 {
 	atomic_fetch_and(&f->flags, ~(u32)FIBER_INTERRUPT);

@@ -60,6 +60,8 @@ void fiber_unpark(struct fiber *f);
 void fiber_interrupt(struct fiber *f);
 void fiber_kill(struct fiber *f);
 bool fiber_interrupted(const struct fiber *f);
+/* What f still has to do before it ends is not to be cut short by its having been killed. */
+void fiber_clear_kill(struct fiber *f);
 bool fiber_killed(const struct fiber *f);
 void fiber_clear_interrupt(struct fiber *f);
 

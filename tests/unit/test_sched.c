@@ -136,6 +136,9 @@ static void root_basics(void *arg)
 	CHECK(fiber_park_killable(NO_DEADLINE) == -EINTR);
 	fiber_clear_interrupt(self);
 	CHECK(fiber_interrupted(self) && fiber_killed(self));
+	fiber_clear_kill(self);
+	CHECK(!fiber_interrupted(self) && !fiber_killed(self));
+	CHECK(fiber_park_killable(sched_now() + MS) != -EINTR);
 	fiber_yield();
 	*(int *)arg = 1;
 }

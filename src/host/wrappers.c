@@ -263,7 +263,7 @@ s64 host_clock(clockid_t id)
 int host_process_time(pid_t pid, u64 *ret)
 {
 	struct timespec ts;
-	int err = (int)CALL2(SYS_clock_gettime, ~pid << 3 | CPU_CLOCK_SCHED, &ts);
+	int err = (int)CALL2(SYS_clock_gettime, (int)(~(u32)pid << 3 | CPU_CLOCK_SCHED), &ts);
 
 	if (!err)
 		*ret = (u64)ts.tv_sec * NS_PER_S + (u64)ts.tv_nsec;

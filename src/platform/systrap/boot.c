@@ -407,6 +407,7 @@ void platform_shutdown(void)
 		fiber_park(sched_now() + 1'000'000);
 		keeper_wake();
 	}
+	keeper_bury(); /* what we held ourselves while the keeper ended */
 	log_debug(
 		"platform: %lu events; waits: %lu attended, %lu not; %lu operations, %lu verified; spaces: %lu made, %lu killed",
 		g->stats.events, g->stats.events_attended, g->stats.events_unattended,

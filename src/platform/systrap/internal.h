@@ -353,6 +353,8 @@ void space_kill(struct pf_space *s, enum space_state state);
 void space_bound(struct pf_space *s) REQUIRES(&lc_platform);
 void keeper_main(void *arg);
 void keeper_wake(void);
+/* Free what is dead and nobody refers to. The keeper's; or after its end. */
+void keeper_bury(void);
 /* Make sure that the guest's filter is in force before guest code runs. 0 or -ESRCH. */
 [[nodiscard]] int space_seal(struct pf_thread *t);
 /* Allocate what a slot's lane needs in the kernel: its header page. */

@@ -45,7 +45,7 @@ static void free_space(struct pf_space *s)
 	free(s);
 }
 
-static void bury(void)
+void keeper_bury(void)
 {
 	for (;;) {
 		struct pf_space *reaped = NULL, *garbage = NULL;
@@ -216,7 +216,7 @@ void keeper_main(void *arg)
 	for (;;) {
 		bool done;
 
-		bury();
+		keeper_bury();
 		if (g_systrap.embryo)
 			check_birth();
 		if (!g_systrap.embryo && want_spare())

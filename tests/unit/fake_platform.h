@@ -215,7 +215,7 @@ static inline ssize_t fake_copy(bool out, u64 addr, void *buf, size_t size)
 	struct iovec local = { buf, size }, remote = { fake_at(addr), size };
 	ssize_t n;
 
-	g_fake.copies++;
+	__atomic_fetch_add(&g_fake.copies, 1, __ATOMIC_RELAXED);
 	n = out ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0) :
 		  process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 	return n < 0 ? 0 : n;

@@ -133,6 +133,7 @@ struct pf_thread {
 	} outputs; /* [owner] to go along with the next resume */
 	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
 
+	struct vcall first; /* [owner] goes before the next command; nr 0 (read): nothing */
 	struct batch *batch; /* [owner] calls that wait, or null (batch.c) */
 
 	/* Attendance (attend.c). */
@@ -264,6 +265,12 @@ static inline void lane_stage(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, 
 {
 	t->staged = (struct vcall){ nr, { a, b, c, d, e, f } };
 }
+/*
+ * Make a call, which F1 allows and which is not expected to fail, with the next command. For the
+ * guest it must not matter that it is made only when it goes on. If it fails nevertheless, and the
+ * next command is LANE_RUN, the guest sees that. 0 or -ESRCH.
+ */
+[[nodiscard]] int lane_defer(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d);
 /* How lane_await ends, besides with an event. */
 enum await_mode {
 	AWAIT_REQUEST, /* the request word is enough */

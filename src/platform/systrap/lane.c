@@ -106,6 +106,18 @@ static int publish(struct pf_thread *t)
 	return 0;
 }
 
+static void post_first(struct pf_thread *t, struct lane_command *cmd)
+{
+	u64 first[5] = { t->first.nr };
+
+	for (unsigned int i = 0; i < 4; i++)
+		first[i + 1] = t->first.arg[i];
+	/* If that fails, so will what follows. */
+	(void)!host_shared_write(&t->lane->first, first, sizeof(first));
+	cmd->flags |= LANE_FIRST;
+	t->first.nr = 0;
+}
+
 int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned int count)
 {
 	struct lane_command cmd = { .op = op, .flags = flags, .cpu = (u32)current_cpu() };
@@ -116,6 +128,8 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 		cmd.flags |= LANE_SPIN;
 	for (unsigned int i = 0; i < count; i++)
 		cmd.arg[i] = arg[i];
+	if (t->first.nr)
+		post_first(t, &cmd);
 	if (host_shared_write(&t->lane->command, &cmd,
 			      offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
 		lane_misbehaved(t, "lane unreadable");
@@ -257,6 +271,15 @@ int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64
 	if (!ret)
 		*ret_result = ev.result;
 	return ret;
+}
+
+int lane_defer(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d)
+{
+	lane_own(t);
+	if (pf_flush(t))
+		return -ESRCH;
+	t->first = (struct vcall){ nr, { a, b, c, d } };
+	return 0;
 }
 
 s64 lane_syscall(struct pf_thread *t, bool verified, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e,

@@ -86,6 +86,9 @@ struct lane_call {
 #define LANE_VERIFIED 1U /* LANE_SYSCALL: at the verified instruction */
 #define LANE_SPIN 2U /* attended: spin for the next response */
 #define LANE_BARRIER 4U /* the next wait is the proof that this command is over: do not spin */
+#define LANE_FIRST \
+	8U /* first make the call lane->first; if it fails and op is LANE_RUN, its error is the \
+	      guest's rax */
 
 enum lane_event_kind {
 	LANE_READY = 1, /* first event of a lane */
@@ -123,6 +126,10 @@ struct lane {
 	_Alignas(64) u32 response;
 	u32 pad;
 	struct lane_command command;
+	struct {
+		u64 nr;
+		u64 arg[4];
+	} first;
 	/* Both ways. */
 	_Alignas(64) struct guest_regs regs;
 	/* A fresh stub's report to the kernel, before its filter: trusted until the space has run

@@ -121,6 +121,9 @@ int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
 	default:
 		return -EINVAL;
 	}
+	/* To discard is no more than to have it discarded before the guest looks again. */
+	if ((advice == MADV_DONTNEED || advice == MADV_FREE) && t->space->sealed)
+		return lane_defer(t, SYS_madvise, addr, size, (u64)advice, 0);
 	return plain_result(
 		lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
 }
@@ -200,7 +203,7 @@ static int settle(struct pf_thread *t, bool write)
 	/* What follows the mapping of a program is its data. */
 	if (unlikely(t->batch) && space_seal(t))
 		return -ESRCH;
-	return unlikely(t->outputs.count) ? pf_flush(t) : 0;
+	return unlikely(t->outputs.count || t->first.nr) ? pf_flush(t) : 0;
 }
 
 /* One piece of at most a window. Returns bytes copied or -ESRCH. */
@@ -459,7 +462,7 @@ int pf_flush(struct pf_thread *t)
 	if (space_is_dead(t->space))
 		return -ESRCH;
 	marshal_forget(t);
-	if (!t->outputs.count)
+	if (!t->outputs.count && !t->first.nr)
 		return 0;
 	if (marshal_give(t))
 		return -ESRCH;

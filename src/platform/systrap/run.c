@@ -176,7 +176,7 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 				   RSEQ_FLAG_UNREGISTER, t->rseq_signature, 0, 0);
 		return (int)ret;
 	}
-	ret = lane_syscall(t, false, SYS_rseq, area.v, size, 0, signature, 0, 0);
+	ret = lane_defer(t, SYS_rseq, area.v, size, 0, signature);
 	if (ret == 0) {
 		t->has_rseq = true;
 		t->rseq_area = area.v;

@@ -146,6 +146,16 @@ static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 f
 	}
 }
 
+/* A call that could wait until the kernel had something else to say. */
+static void call_first(struct lane *lane, u32 op)
+{
+	const u64 *a = lane->first.arg;
+	s64 ret = fast_call((long)lane->first.nr, a[0], a[1], a[2], a[3], 0, 0);
+
+	if (ret && op == LANE_RUN)
+		lane->regs.rax = (u64)ret;
+}
+
 /* Run commands until one says that the guest goes on. The caller has written the event. */
 static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, u32 flags, u32 cpu)
 {
@@ -156,6 +166,8 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 		cmd = lane->command;
 		flags = cmd.flags;
 		cpu = cmd.cpu;
+		if (cmd.flags & LANE_FIRST)
+			call_first(lane, cmd.op);
 		if (cmd.op == LANE_RUN)
 			break;
 		lane->event.result = lane_do_op(&lane, &priv, uc, &cmd);

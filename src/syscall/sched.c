@@ -2,11 +2,15 @@
  */
 
 #include <linux/capability.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
+#include "host/host.h"
 #include "platform/platform.h"
+#include "sched/sched.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -14,6 +18,29 @@ long sys_sched_yield(struct task *t)
 {
 	fiber_yield();
 	return 0;
+}
+
+/* Waits until every CPU of the host has passed a barrier: milliseconds. */
+static long host_barrier(void *arg)
+{
+	return host_call(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0, 0, 0, 0);
+}
+
+long sys_membarrier(struct task *t, int cmd, u32 flags, int cpu)
+{
+	long ret;
+
+	if (flags)
+		return -EINVAL;
+	switch (cmd) {
+	case MEMBARRIER_CMD_QUERY:
+		return MEMBARRIER_CMD_GLOBAL;
+	case MEMBARRIER_CMD_GLOBAL:
+		ret = pool_call(host_barrier, NULL);
+		return ret == -EINTR ? -ERESTARTNOINTR : ret;
+	default:
+		return -EINVAL;
+	}
 }
 
 long sys_getcpu(struct task *t, struct uaddr ucpu, struct uaddr unode, struct uaddr cache)

@@ -130,6 +130,14 @@ static void test_rseq(void)
 	ok(cpu >= 0 && CPU_ISSET(cpu, &set), "its CPU is one of ours");
 }
 
+static void test_membarrier(void)
+{
+	ok(syscall(SYS_membarrier, 0, 0, 0) & 1, "membarrier: GLOBAL is there");
+	is_int(syscall(SYS_membarrier, 1, 0, 0), 0, "GLOBAL");
+	is_err(syscall(SYS_membarrier, 1, 1, 0), EINVAL, "with an unknown flag");
+	is_err(syscall(SYS_membarrier, 3, 0, 0), EINVAL, "an unknown command");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -138,5 +146,6 @@ int main(void)
 	child_ok(affinity, "CPU affinity");
 	child_ok(scheduling, "scheduling policies");
 	test_rseq();
+	test_membarrier();
 	return tap_end();
 }

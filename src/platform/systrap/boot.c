@@ -158,7 +158,7 @@ static void fill_config(struct stub_config *cfg, u64 base)
 	cfg->spin_tsc = 5 * g_systrap.tsc_per_us;
 	cfg->mail_fd = g_systrap.mail_fd;
 	cfg->doorbell_fd = g_systrap.doorbell_fd;
-	cfg->oom_fd = -1;
+	cfg->proc_fd = g_systrap.proc_fd;
 	cfg->kernel_pid = host_getpid();
 	cfg->interrupt_signo = INTERRUPT_SIGNO;
 	if (__rseq_size) {

@@ -124,8 +124,10 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 
 	if (space_is_dead(t->space))
 		return -ESRCH;
-	if (t->attended)
+	if (t->attended) {
 		cmd.flags |= LANE_SPIN;
+		t->spin_most += attend_limit(false);
+	}
 	for (unsigned int i = 0; i < count; i++)
 		cmd.arg[i] = arg[i];
 	if (t->first.nr)
@@ -253,6 +255,7 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 		return -ESRCH;
 	}
 	t->cpu = (int)(ret_event->cpu & 0xfff);
+	t->spin_tsc = min(ret_event->spin_tsc, t->spin_most);
 	return 0;
 }
 

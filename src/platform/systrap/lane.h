@@ -184,7 +184,7 @@ struct stub_config {
 	u64 spin_tsc; /* how long a lane spins for a response */
 	/* Boot. */
 	s32 mail_fd, doorbell_fd;
-	s32 oom_fd; /* /proc/self/oom_score_adj cannot be passed: unused, -1 */
+	s32 proc_fd; /* of a procfs, or -1: /proc */
 	s32 kernel_pid;
 	u32 interrupt_signo;
 	u32 piece_count;

@@ -111,7 +111,7 @@ u64 pf_thread_cpu_time(struct pf_thread *t)
 	if (ids.tid && (ids.many_lanes || host_process_time(ids.pid, &now)))
 		now = proc_cpu_time(ids.pid, ids.tid);
 	if (now)
-		t->cpu_time = now;
+		t->cpu_time = now - min(now, t->spin_tsc * 1000 / g_systrap.tsc_per_us);
 	ret = t->cpu_time - t->cpu_base;
 	return ret;
 }

@@ -9,6 +9,7 @@
  */
 
 #include <asm/unistd.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -147,6 +148,23 @@ static void drop_privileges(void)
 	CALL(prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+/* When memory is short the host is to end a guest, not the kernel. */
+static void volunteer_for_oom(const struct stub_config *cfg)
+{
+	int fd = cfg->proc_fd;
+	long file;
+
+	if (fd >= 0)
+		file = CALL(openat, fd, "self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0, 0);
+	else
+		file = CALL(openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0,
+			    0);
+	if (file < 0)
+		return;
+	CALL(write, file, "500", 3, 0, 0);
+	CALL(close, file, 0, 0, 0, 0);
+}
+
 static void die_with_kernel(const struct stub_config *cfg)
 {
 	CALL(prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -228,8 +246,7 @@ void zygote_main(void)
 	raise_limit(RLIMIT_AS);
 	drop_privileges();
 	set_signals(cfg);
-	if (cfg->oom_fd >= 0)
-		CALL(write, cfg->oom_fd, "500", 3, 0, 0);
+	volunteer_for_oom(cfg);
 	ret = call(__NR_mmap, (u64)mail, PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, (u64)cfg->mail_fd,
 		   0);
 	if (ret < 0)

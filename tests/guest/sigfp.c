@@ -339,6 +339,47 @@ static void test_control_in_handler(void)
 	ok(after_mxcsr == mxcsr && after_fcw == fcw, "afterwards they are back");
 }
 
+/* ---- new threads ---- */
+
+#define ROUND_DOWN 0x2000U /* of MXCSR */
+#define ROUND_ZERO 0x6000U
+
+static uint32_t get_mxcsr(void)
+{
+	uint32_t v;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(v));
+	return v;
+}
+
+static void set_mxcsr(uint32_t v)
+{
+	__asm__ volatile("ldmxcsr %0" ::"m"(v));
+}
+
+static void *change_rounding(void *arg)
+{
+	*(uint32_t *)arg = get_mxcsr();
+	set_mxcsr(0x1f80 | ROUND_ZERO);
+	return NULL;
+}
+
+/* A thread starts with its creator's control words, whatever another thread has left. */
+static void test_inherited(void)
+{
+	uint32_t first = 0, next = 0, before = get_mxcsr();
+	pthread_t thread;
+
+	set_mxcsr(0x1f80 | ROUND_DOWN);
+	need(pthread_create(&thread, NULL, change_rounding, &first) == 0);
+	pthread_join(thread, NULL);
+	need(pthread_create(&thread, NULL, change_rounding, &next) == 0);
+	pthread_join(thread, NULL);
+	is_int(first & ROUND_ZERO, ROUND_DOWN, "a thread has its creator's rounding mode");
+	is_int(next & ROUND_ZERO, ROUND_DOWN, "so has one after another that changed it");
+	set_mxcsr(before);
+}
+
 int main(void)
 {
 	tap_begin();
@@ -352,5 +393,6 @@ int main(void)
 	test_switches();
 	test_frame();
 	test_control_in_handler();
+	test_inherited();
 	return tap_end();
 }

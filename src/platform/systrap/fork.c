@@ -326,11 +326,33 @@ static int lane_new(struct pf_thread *t, struct pf_thread **ret)
 	return 0;
 }
 
+/*
+ * The new thread gets t's FP state. With a call that is likely to make a thread the lane has put it
+ * in its window; then the new lane takes it from its own with its first command. Else it costs an
+ * operation.
+ */
+static int give_fp(struct pf_thread *t, struct pf_thread *new)
+{
+	u8 piece[512];
+	u64 slot = new->slot;
+	s64 ignored;
+
+	if (!t->fp_in_window)
+		return lane_op(t, LANE_FP_GIVE, &slot, 1, &ignored);
+	for (size_t at = 0; at < g_systrap.fp_size; at += sizeof(piece)) {
+		size_t n = min(sizeof(piece), g_systrap.fp_size - at);
+
+		if (host_shared_read(piece, t->lane->window + at, n) ||
+		    host_shared_write(new->lane->window + at, piece, n))
+			return -ESRCH;
+	}
+	new->fp_pending = true;
+	return 0;
+}
+
 int pf_thread_create(struct pf_thread *t, struct pf_thread **ret_thread)
 {
 	struct pf_thread *new;
-	s64 ignored;
-	u64 slot;
 	int err;
 
 	lane_own(t);
@@ -345,8 +367,7 @@ int pf_thread_create(struct pf_thread *t, struct pf_thread **ret_thread)
 		if (err)
 			return err;
 	}
-	slot = new->slot;
-	err = lane_op(t, LANE_FP_GIVE, &slot, 1, &ignored);
+	err = give_fp(t, new);
 	if (err) {
 		pf_thread_destroy(new);
 		return err;

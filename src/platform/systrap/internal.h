@@ -134,6 +134,8 @@ struct pf_thread {
 	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
 
 	struct vcall first; /* [owner] goes before the next command; nr 0 (read): nothing */
+	bool fp_in_window; /* [owner] since the last event: see fork.c */
+	bool fp_pending; /* [owner] goes before the next command: it is in the window */
 	struct batch *batch; /* [owner] calls that wait, or null (batch.c) */
 
 	/* Attendance (attend.c). */

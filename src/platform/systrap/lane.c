@@ -132,6 +132,9 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 		cmd.arg[i] = arg[i];
 	if (t->first.nr)
 		post_first(t, &cmd);
+	if (t->fp_pending)
+		cmd.flags |= LANE_FP_FIRST;
+	t->fp_in_window = t->fp_pending = false;
 	if (host_shared_write(&t->lane->command, &cmd,
 			      offsetof(struct lane_command, arg) + count * sizeof(*arg))) {
 		lane_misbehaved(t, "lane unreadable");

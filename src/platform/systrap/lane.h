@@ -86,6 +86,7 @@ struct lane_call {
 #define LANE_VERIFIED 1U /* LANE_SYSCALL: at the verified instruction */
 #define LANE_SPIN 2U /* attended: spin for the next response */
 #define LANE_BARRIER 4U /* the next wait is the proof that this command is over: do not spin */
+#define LANE_FP_FIRST 16U /* first set the guest's FP state from the window */
 #define LANE_FIRST \
 	8U /* first make the call lane->first; if it fails and op is LANE_RUN, its error is the \
 	      guest's rax */
@@ -110,7 +111,8 @@ struct lane_event {
 	u32 kind; /* enum lane_event_kind */
 	s32 signo, code;
 	u32 cpu; /* where the lane runs */
-	s64 result;
+	s64 result; /* LANE_DONE; LANE_EV_SYSCALL: 1 if the FP state is in the window (see fork.c)
+		     */
 	u64 addr, trapno, error_code;
 	u64 guest_tsc; /* TSC cycles from the last LANE_RUN to this event */
 	u64 spin_tsc; /* cycles spent spinning, since the lane was made */

@@ -203,7 +203,7 @@ static int settle(struct pf_thread *t, bool write)
 	/* What follows the mapping of a program is its data. */
 	if (unlikely(t->batch) && space_seal(t))
 		return -ESRCH;
-	return unlikely(t->outputs.count || t->first.nr) ? pf_flush(t) : 0;
+	return unlikely(t->outputs.count || t->first.nr || t->fp_pending) ? pf_flush(t) : 0;
 }
 
 /* One piece of at most a window. Returns bytes copied or -ESRCH. */
@@ -462,7 +462,7 @@ int pf_flush(struct pf_thread *t)
 	if (space_is_dead(t->space))
 		return -ESRCH;
 	marshal_forget(t);
-	if (!t->outputs.count && !t->first.nr)
+	if (!t->outputs.count && !t->first.nr && !t->fp_pending)
 		return 0;
 	if (marshal_give(t))
 		return -ESRCH;

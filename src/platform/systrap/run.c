@@ -79,6 +79,7 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fau
 		what = translate(t, &ev, ret_fault);
 		if (what == PF_EVENT_DEAD)
 			return what;
+		t->fp_in_window = what == PF_EVENT_SYSCALL && ev.result == 1;
 		attend_event(t, ev.guest_tsc);
 		STAT_INC(events);
 		/* A signal whose interrupt was delivered otherwise: nobody asked for this event. */
@@ -138,7 +139,7 @@ int pf_fp_load(struct pf_thread *t, const void *buf, size_t size)
 	u64 arg = min(size, (size_t)g_systrap.fp_size);
 	s64 ignored;
 
-	if (space_is_dead(t->space) || host_shared_write(t->lane->window, buf, (size_t)arg))
+	if (pf_flush(t) || host_shared_write(t->lane->window, buf, (size_t)arg))
 		return -ESRCH;
 	return lane_op(t, LANE_FP_LOAD, &arg, 1, &ignored);
 }

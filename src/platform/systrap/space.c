@@ -233,6 +233,7 @@ void pf_thread_destroy(struct pf_thread *t)
 	forget_rseq(t);
 	batch_drop(t);
 	t->first.nr = 0;
+	t->fp_pending = false;
 	attend_stop(t);
 	systrap_lock();
 	t->owner = t->fiber = NULL;

@@ -10,6 +10,7 @@
 
 #include <asm/unistd.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -166,6 +167,8 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 		cmd = lane->command;
 		flags = cmd.flags;
 		cpu = cmd.cpu;
+		if (cmd.flags & LANE_FP_FIRST)
+			fp_load(uc, lane->window, LANE_WINDOW_SIZE);
 		if (cmd.flags & LANE_FIRST)
 			call_first(lane, cmd.op);
 		if (cmd.op == LANE_RUN)
@@ -183,7 +186,19 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 	priv->run_tsc = rdtsc();
 }
 
-static void syscall_event(struct lane *lane, const siginfo_t *info)
+/* Is the call likely to make a thread? */
+static bool makes_thread(const struct lane *lane)
+{
+	const struct guest_regs *r = &lane->regs;
+
+	if (r->orig_rax == __NR_clone)
+		return r->rdi & CLONE_VM;
+	/* Its flags come first. */
+	return r->orig_rax == __NR_clone3 && lane->inputs.count &&
+	       (*(const u64 *)lane->marshal & CLONE_VM);
+}
+
+static void syscall_event(struct lane *lane, const siginfo_t *info, const void *uc)
 {
 	struct guest_regs *r = &lane->regs;
 
@@ -203,6 +218,9 @@ static void syscall_event(struct lane *lane, const siginfo_t *info)
 		r->orig_rax = (u64)(s64)info->si_syscall;
 		r->rax = (u64)-38;
 		marshal_inputs(lane);
+		lane->event.result = makes_thread(lane);
+		if (lane->event.result)
+			(void)fp_save(uc, lane->window, LANE_WINDOW_SIZE);
 	}
 }
 
@@ -241,7 +259,7 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 	regs_to_lane(&lane->regs, uc->uc_mcontext.gregs);
 	ev->guest_tsc = now - priv->run_tsc;
 	if (signo == SIGSYS) {
-		syscall_event(lane, info);
+		syscall_event(lane, info, uc);
 	} else if ((u32)signo == stub_config()->interrupt_signo) {
 		ev->kind = LANE_EV_INTERRUPT;
 	} else {

@@ -200,11 +200,13 @@ struct inode {
 	struct super *sb; /* [I] not owned: an inode does not outlive its super */
 	const struct inode_ops *ops; /* [I] */
 	struct mutex lock; /* class lc_inode, or lc_inode_dir for directories */
-	struct spin attr_lock; /* class lc_inode_attr: the attributes below */
+	/* Class lc_inode_attr: to write the attributes below, and to read those that are not atomic
+	 * or several that belong together. */
+	struct spin attr_lock;
 	u64 ino; /* [I] */
-	u32 mode; /* [lc_inode_attr] type bits are [I] */
-	u32 uid, gid, nlink; /* [lc_inode_attr] */
-	u64 size; /* [lc_inode_attr] where the file system uses it */
+	_Atomic u32 mode; /* type bits are [I] */
+	_Atomic u32 uid, gid, nlink;
+	_Atomic u64 size; /* where the file system uses it */
 	u64 rdev; /* [I] */
 	struct timespec atime, mtime, ctime, btime; /* [lc_inode_attr] */
 	void *private; /* [file system] arena object */

@@ -27,14 +27,15 @@ bool arena_contains(const void *p);
 /* Bytes of the arena that are in use. */
 u64 arena_used(void);
 /* Debug: scan all live objects for pointers into this process's heap, stacks or binary (but
- * transient fields). Returns the number found; logs the first few. */
-unsigned int arena_check(void);
+ * transient fields). maps_fd: its /proc/self/maps, not read yet. Returns the number found; logs
+ * the first few. */
+unsigned int arena_check(int maps_fd);
 
 /*
  * The roots: one object for each part of the kernel that has state of its own, the only way from a fresh process to
  * the objects. Null until set at boot.
  */
-enum arena_root_id { ARENA_ROOT_KERNEL, ARENA_ROOT_IPC, ARENA_ROOT_SYSCALL, ARENA_ROOT_VDSO, ARENA_ROOT_LOCKS, ARENA_ROOT_COUNT };
+enum arena_root_id { ARENA_ROOT_KERNEL, ARENA_ROOT_IPC, ARENA_ROOT_SYSCALL, ARENA_ROOT_VDSO, ARENA_ROOT_LOCKS, ARENA_ROOT_NET, ARENA_ROOT_COUNT };
 void *arena_root_of(enum arena_root_id id);
 void arena_set_root_of(enum arena_root_id id, void *root);
 

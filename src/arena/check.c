@@ -24,15 +24,14 @@ struct check {
 	unsigned int found;
 };
 
-/* All of /proc/self/maps as a string; null on failure. */
-static char *maps_read(void)
+/* All of a file as a string; null on failure. */
+static char *maps_read(int fd)
 {
 	size_t size = 0, capacity = 1 << 16;
 	char *buf = malloc(capacity), *bigger;
-	int fd = host_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
 	ssize_t n = -1;
 
-	while (buf && fd >= 0) {
+	while (buf) {
 		n = host_read(fd, buf + size, capacity - size - 1);
 		if (n <= 0)
 			break;
@@ -45,8 +44,6 @@ static char *maps_read(void)
 			break;
 		buf = bigger;
 	}
-	if (fd >= 0)
-		host_close(fd);
 	if (!buf || n != 0) {
 		free(buf);
 		return NULL;
@@ -65,9 +62,9 @@ static bool range_counts(u64 start, u64 end)
 	       (end <= arena || start >= arena + g_arena.size);
 }
 
-static bool check_load_maps(struct check *c)
+static bool check_load_maps(struct check *c, int maps_fd)
 {
-	char *maps = maps_read(), *line = maps;
+	char *maps = maps_read(maps_fd), *line = maps;
 	size_t lines = 0;
 
 	if (!maps)
@@ -127,8 +124,8 @@ static void check_object(struct check *c, const char *name, const struct slab_cl
 		if (!check_is_foreign(c, word) || offset_is_transient(class, off))
 			continue;
 		if (c->found++ < REPORTS_MAX)
-			log_warn("arena: %s at %p, offset %zu: %#lx leads out", name,
-				 (const void *)obj, off, word);
+			log_error("arena: %s at %p, offset %zu: %#lx leads out", name,
+				  (const void *)obj, off, word);
 	}
 }
 
@@ -146,11 +143,11 @@ static void check_slab(struct check *c, page_t page)
 	}
 }
 
-unsigned int arena_check(void)
+unsigned int arena_check(int maps_fd)
 {
 	struct check c = {};
 
-	if (!check_load_maps(&c))
+	if (!check_load_maps(&c, maps_fd))
 		return 0;
 	for (page_t page = 0; page < g_arena.header->top; page += g_arena.table[page].count) {
 		const struct arena_page *p = &g_arena.table[page];

@@ -27,6 +27,7 @@
 #include "kernel/task.h"
 #include "loader/loader.h"
 #include "platform/platform.h"
+#include "sandbox/audit.h"
 #include "sandbox/control.h"
 #include "sandbox/guest_root.h"
 #include "sandbox/isolate.h"
@@ -113,6 +114,8 @@ static void see_through(struct kernel_process *k)
 		(void)!control_send(k->control.fd, CONTROL_STOPPED, (u32)WSTOPSIG(status), NULL);
 	if (ret)
 		fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
+	else if (audit_end(k->iso.proc_fd))
+		fail(k, EXIT_OWN_FAILURE, "objects of the kernel at its end", -EUCLEAN);
 	else
 		(void)!control_send(k->control.fd, CONTROL_EXITED, (u32)status, NULL);
 }

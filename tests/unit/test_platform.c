@@ -33,12 +33,12 @@
 /* Failures inside fibers cannot use cmocka's longjmp: count and report them. */
 static _Atomic int g_failures;
 
-#define CHECK(cond)                                                           \
-	do {                                                                  \
-		if (!(cond)) {                                                \
+#define CHECK(cond) \
+	do { \
+		if (!(cond)) { \
 			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			g_failures++;                                         \
-		}                                                             \
+			g_failures++; \
+		} \
 	} while (0)
 
 struct guest {
@@ -55,7 +55,7 @@ static void guest_load(struct guest *g, const void *code, size_t size)
 	CHECK(pf_protect(g->thread, CODE, 0x4000, RX) == 0);
 	CHECK(pf_map_anon(g->thread, DATA, 0x10000, RW, false, false) == 0);
 	CHECK(pf_map_anon(g->thread, STACK_TOP - 0x10000, 0x10000, RW, false, false) == 0);
-	g->regs = (struct guest_regs){.rip = CODE, .rsp = STACK_TOP - 64, .eflags = 0x202};
+	g->regs = (struct guest_regs){ .rip = CODE, .rsp = STACK_TOP - 64, .eflags = 0x202 };
 }
 
 static void guest_start(struct guest *g, const void *code, size_t size)
@@ -76,7 +76,7 @@ static void guest_end(struct guest *g)
 }
 
 /* 1: syscall; jmp 1b */
-static const u8 code_syscalls[] = {0x0f, 0x05, 0xeb, 0xfc};
+static const u8 code_syscalls[] = { 0x0f, 0x05, 0xeb, 0xfc };
 
 static void run_syscalls(void)
 {
@@ -102,21 +102,24 @@ static void run_syscalls(void)
 }
 
 /* movdqa (%rsi),%xmm0; vmovups (%rsi),%ymm1; 1: syscall; jmp 1b */
-static const u8 code_fp[] = {0x66, 0x0f, 0x6f, 0x06, 0xc5, 0xfc, 0x10, 0x0e, 0x0f, 0x05, 0xeb, 0xfc};
+static const u8 code_fp[] = {
+	0x66, 0x0f, 0x6f, 0x06, 0xc5, 0xfc, 0x10, 0x0e, 0x0f, 0x05, 0xeb, 0xfc
+};
 /* vmovups %ymm1,(%rdi); 1: syscall; jmp 1b */
-static const u8 code_fp_store[] = {0xc5, 0xfc, 0x11, 0x0f, 0x0f, 0x05, 0xeb, 0xfc};
+static const u8 code_fp_store[] = { 0xc5, 0xfc, 0x11, 0x0f, 0x0f, 0x05, 0xeb, 0xfc };
 
 static void run_faults(void)
 {
-	static const u8 load[] = {0x48, 0x8b, 0x07, 0x0f, 0x0b}; /* mov (%rdi),%rax; ud2 */
-	static const u8 div[] = {0x31, 0xc9, 0xf7, 0xf1}; /* xor %ecx,%ecx; div %ecx */
-	static const u8 int3[] = {0xcc, 0xcd, 0x80}; /* int3; int $0x80 */
+	static const u8 load[] = { 0x48, 0x8b, 0x07, 0x0f, 0x0b }; /* mov (%rdi),%rax; ud2 */
+	static const u8 div[] = { 0x31, 0xc9, 0xf7, 0xf1 }; /* xor %ecx,%ecx; div %ecx */
+	static const u8 int3[] = { 0xcc, 0xcd, 0x80 }; /* int3; int $0x80 */
 	struct guest g;
 
 	guest_start(&g, load, sizeof(load));
 	g.regs.rdi = 0x12345678;
 	CHECK(guest_run(&g) == PF_EVENT_FAULT);
-	CHECK(g.fault.signo == SIGSEGV && g.fault.code == SEGV_MAPERR && g.fault.addr == 0x12345678);
+	CHECK(g.fault.signo == SIGSEGV && g.fault.code == SEGV_MAPERR &&
+	      g.fault.addr == 0x12345678);
 	CHECK(g.fault.trapno == 14 && g.fault.error_code == 4);
 	CHECK(g.regs.rip == CODE);
 	CHECK(pf_map_anon(g.thread, 0x12345000, 0x1000, PROT_READ, false, false) == 0);
@@ -249,9 +252,11 @@ static void run_fp(void)
 	for (int i = 0; i < 32; i++)
 		pattern[i] = (u8)(i + 1);
 	guest_start(&g, code_fp, sizeof(code_fp));
-	CHECK(pf_copy_out(g.thread, UADDR(CODE + 0x1000), code_fp_store, sizeof(code_fp_store)) == -EFAULT);
+	CHECK(pf_copy_out(g.thread, UADDR(CODE + 0x1000), code_fp_store, sizeof(code_fp_store)) ==
+	      -EFAULT);
 	CHECK(pf_protect(g.thread, CODE, 0x4000, RW) == 0);
-	CHECK(pf_copy_out(g.thread, UADDR(CODE + 0x1000), code_fp_store, sizeof(code_fp_store)) == 0);
+	CHECK(pf_copy_out(g.thread, UADDR(CODE + 0x1000), code_fp_store, sizeof(code_fp_store)) ==
+	      0);
 	CHECK(pf_protect(g.thread, CODE, 0x4000, RX) == 0);
 	CHECK(pf_copy_out(g.thread, UADDR(DATA), pattern, 32) == 0);
 	g.regs.rsi = DATA;
@@ -357,7 +362,8 @@ static void run_orphans(void)
 	while (g_sleepers)
 		fiber_park(sched_now() + 10'000'000);
 	fiber_park(sched_now() + 10'000'000);
-	/* One of these has the ended fiber's place. What happens to its lanes is no business of theirs. */
+	/* One of these has the ended fiber's place. What happens to its lanes is no business of
+	 * theirs. */
 	g_disturbed = 0;
 	g_sleepers = 4;
 	for (int i = 0; i < 4; i++)
@@ -423,7 +429,7 @@ static void run_threads(void)
 }
 
 /* jmp . */
-static const u8 code_loop[] = {0xeb, 0xfe};
+static const u8 code_loop[] = { 0xeb, 0xfe };
 
 static void interrupt_soon(void *arg)
 {
@@ -581,7 +587,7 @@ static unsigned int count_fds(void)
 
 static void in_fiber(void (*body)(void))
 {
-	struct pf_config config = {.spare_spaces = 1};
+	struct pf_config config = { .spare_spaces = 1 };
 	unsigned int fds = count_fds();
 
 	g_failures = 0;
@@ -591,14 +597,15 @@ static void in_fiber(void (*body)(void))
 	assert_int_equal(g_failures, 0);
 	assert_int_equal(count_fds(), fds);
 	/* No child is left. */
-	assert_int_equal(host_waitid(P_ALL, 0, &(siginfo_t){}, WEXITED | WNOHANG | __WALL), -ECHILD);
+	assert_int_equal(host_waitid(P_ALL, 0, &(siginfo_t){}, WEXITED | WNOHANG | __WALL),
+			 -ECHILD);
 }
 
-#define TEST(name)                             \
-	static void test_##name(void **state)  \
-	{                                      \
-		(void)state;                   \
-		in_fiber(run_##name);          \
+#define TEST(name) \
+	static void test_##name(void **state) \
+	{ \
+		(void)state; \
+		in_fiber(run_##name); \
 	}
 
 TEST(syscalls)
@@ -617,18 +624,12 @@ TEST(stress)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_syscalls),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_fp),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_orphans),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_death),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_syscalls),   cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_copies),	   cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_fp),	   cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_orphans),	   cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_interrupts), cmocka_unit_test(test_death),
+		cmocka_unit_test(test_many),	   cmocka_unit_test(test_stress),
 	};
 
 	log_setup(2, LOG_DEBUG, host_write);

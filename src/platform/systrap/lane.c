@@ -13,6 +13,8 @@
  * when the lane's notification arrives. Whatever else unparks it only makes it look again.
  */
 
+#include "platform/systrap/lane.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* The kernel's side of marshal.h. Bytes are read from the lane when they are asked for: each once,
  * like guest memory. */
 
+#include "platform/systrap/marshal.h"
+
 #include <errno.h>
 #include <string.h>
 

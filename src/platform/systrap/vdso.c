@@ -34,7 +34,7 @@ static bool parse_line(const char *line, struct stub_piece *ret)
 
 unsigned int vdso_pieces(struct stub_piece *ret, unsigned int max, u64 dest, u64 size)
 {
-	char *maps = malloc(MAPS_SIZE), *line, *save;
+	char *maps = malloc(MAPS_SIZE), *line, *rest;
 	unsigned int count = 0;
 	bool fits = true;
 
@@ -42,8 +42,8 @@ unsigned int vdso_pieces(struct stub_piece *ret, unsigned int max, u64 dest, u64
 		free(maps);
 		return 0;
 	}
-	for (line = strtok_r(maps, "\n", &save); line && count < max;
-	     line = strtok_r(NULL, "\n", &save))
+	rest = maps;
+	while (count < max && (line = strsep(&rest, "\n")))
 		if (parse_line(line, &ret[count]))
 			count++;
 	free(maps);

@@ -5,9 +5,9 @@
  * cleared.
  */
 
-#include <ucontext.h>
-
 #include "platform/systrap/stub/fp.h"
+
+#include <ucontext.h>
 
 #define FXSAVE_SIZE 512
 #define HEADER_SIZE 64

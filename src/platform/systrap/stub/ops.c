@@ -1,12 +1,13 @@
 /* The operations that a lane does for the kernel while its guest waits. */
 
+#include "platform/systrap/stub/ops.h"
+
 #include <asm/unistd.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <signal.h>
 
 #include "platform/systrap/stub/fp.h"
-#include "platform/systrap/stub/ops.h"
 
 #define ERR_NOSYS (-38)
 #define RW 3 /* PROT_READ | PROT_WRITE */

@@ -58,12 +58,11 @@ static bool gather_emit(struct dir_context *ctx, const char *name, size_t len, u
 
 static long do_getdents(struct task *t, int fd, struct uaddr buf, u32 size, bool old)
 {
-	struct dir_gather g = { .ctx.emit = gather_emit,
-				.old = old,
-				.size = min((u64)size, DIRENT_BUFFER) };
+	struct dir_gather g = { .ctx.emit = gather_emit, .old = old };
 	struct file *f = file_lookup(t, fd);
 	long ret;
 
+	g.size = min((u64)size, DIRENT_BUFFER);
 	if (!f)
 		return -EBADF;
 	g.buf = arena_alloc(max(g.size, (size_t)1));

@@ -201,7 +201,7 @@ static int decode_range(struct task *t, struct file *f, const struct flock *l,
 	if (l->l_len > 0) {
 		if (l->l_len - 1 > INT64_MAX - ret->start)
 			return -EOVERFLOW;
-		ret->end = ret->start + l->l_len - 1;
+		ret->end = ret->start + (l->l_len - 1);
 	} else if (l->l_len < 0) {
 		if (ret->start + l->l_len < 0)
 			return -EINVAL;
@@ -474,8 +474,9 @@ long sys_sync_file_range(struct task *t, int fd, s64 offset, s64 size, u32 flags
 {
 	struct file *f;
 	long ret = 0;
+	s64 end;
 
-	if (flags & ~7U || offset < 0 || size < 0 || offset + size < offset)
+	if (flags & ~7U || offset < 0 || size < 0 || __builtin_add_overflow(offset, size, &end))
 		return -EINVAL;
 	f = file_lookup(t, fd);
 	if (!f)

@@ -34,11 +34,12 @@ static long write_result(struct task *t, bool broken, long ret)
 
 static long do_read(struct task *t, int fd, struct uaddr buf, u64 count, s64 *pos)
 {
-	struct guest_iovec iov = { .base = buf, .size = min(count, MAX_RW_COUNT) };
+	struct guest_iovec iov = { .base = buf };
 	struct file *f = file_lookup(t, fd);
 	struct uio u;
 	long ret;
 
+	iov.size = min(count, MAX_RW_COUNT);
 	if (!f)
 		return -EBADF;
 	if (pos && f->stream) {
@@ -57,11 +58,12 @@ static long do_read(struct task *t, int fd, struct uaddr buf, u64 count, s64 *po
 
 static long do_write(struct task *t, int fd, struct uaddr buf, u64 count, s64 *pos)
 {
-	struct guest_iovec iov = { .base = buf, .size = min(count, MAX_RW_COUNT) };
+	struct guest_iovec iov = { .base = buf };
 	struct file *f = file_lookup(t, fd);
 	struct uio u;
 	long ret;
 
+	iov.size = min(count, MAX_RW_COUNT);
 	if (!f)
 		return -EBADF;
 	if (pos && f->stream) {

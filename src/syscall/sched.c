@@ -379,8 +379,9 @@ long sys_getpriority(struct task *t, int which, int who)
 
 long sys_setpriority(struct task *t, int which, int who, int nice)
 {
-	struct prio_walk w = { .caller = t, .set = true, .nice = max(-20, min(nice, 19)) };
+	struct prio_walk w = { .caller = t, .set = true };
 
+	w.nice = max(-20, min(nice, 19));
 	if (which < PRIO_PROCESS || which > PRIO_USER)
 		return -EINVAL;
 	return prio_walk(&w, which, who);

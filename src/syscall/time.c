@@ -279,11 +279,13 @@ long sys_setitimer(struct task *t, int which, struct uaddr uvalue, struct uaddr 
 
 long sys_alarm(struct task *t, u32 seconds)
 {
-	/* Linux takes at most INT_MAX seconds. */
-	struct itimer_ns new = { .value = (s64)min(seconds, (u32)INT_MAX) * NS_PER_SEC }, old;
-	int err = task_setitimer(t, ITIMER_REAL, &new, &old);
+	struct itimer_ns new = {}, old;
 	s64 left;
+	int err;
 
+	/* Linux takes at most INT_MAX seconds. */
+	new.value = (s64)min(seconds, (u32)INT_MAX) * NS_PER_SEC;
+	err = task_setitimer(t, ITIMER_REAL, &new, &old);
 	if (err)
 		return err;
 	/* Rounded, but never to zero while it runs. */

@@ -72,6 +72,17 @@ static size_t any_size(struct dice *d)
 	return sizes[roll(d, sizeof(sizes) / sizeof(sizes[0]))];
 }
 
+static int64_t any_offset(struct dice *d)
+{
+	static const int64_t far[] = {
+		INT64_MAX, INT64_MIN, INT64_MAX - 4096, -1,	     INT32_MAX,
+		1L << 32,  1L << 47,  INT64_MAX - 1,	-(1L << 62), INT64_MIN + 8192
+	};
+	if (roll(d, 3))
+		return (int64_t)any_size(d);
+	return far[roll(d, sizeof(far) / sizeof(far[0]))];
+}
+
 /* Anywhere in the area; now and then elsewhere. */
 static void *any_buffer(struct dice *d)
 {
@@ -192,7 +203,7 @@ static void do_names(struct dice *d)
 		stat(b, &st);
 		break;
 	case 9:
-		truncate(a, (long)any_size(d));
+		truncate(a, any_offset(d));
 		break;
 	case 10:
 		chmod(a, 0700);
@@ -226,16 +237,16 @@ static void do_io(struct dice *d)
 		(void)!writev(fd, iov, 3);
 		break;
 	case 6:
-		(void)!pread(fd, any_buffer(d), any_size(d), (long)any_size(d));
+		(void)!pread(fd, any_buffer(d), any_size(d), any_offset(d));
 		break;
 	case 7:
-		(void)!pwrite(fd, any_buffer(d), any_size(d), (long)any_size(d));
+		(void)!pwrite(fd, any_buffer(d), any_size(d), any_offset(d));
 		break;
 	case 8:
-		lseek(fd, (long)any_size(d) - 100, (int)roll(d, 5));
+		lseek(fd, any_offset(d), (int)roll(d, 5));
 		break;
 	case 9:
-		(void)!ftruncate(fd, (long)any_size(d));
+		(void)!ftruncate(fd, any_offset(d));
 		break;
 	case 10:
 		syscall(SYS_getdents64, fd, any_buffer(d), any_size(d));
@@ -244,10 +255,10 @@ static void do_io(struct dice *d)
 		sendfile(fd, any_fd(d), NULL, any_size(d));
 		break;
 	case 12:
-		fallocate(fd, (int)roll(d, 4), (long)any_size(d), (long)any_size(d));
+		fallocate(fd, (int)roll(d, 4), any_offset(d), any_offset(d));
 		break;
 	default:
-		fsync(fd);
+		syscall(SYS_sync_file_range, fd, any_offset(d), any_offset(d), roll(d, 8));
 	}
 }
 
@@ -255,8 +266,9 @@ static void do_fds(struct dice *d)
 {
 	int fd = any_fd(d), two[2];
 	struct flock lock = { .l_type = (short)roll(d, 3),
-			      .l_start = roll(d, 50),
-			      .l_len = roll(d, 20) };
+			      .l_whence = (short)roll(d, 3),
+			      .l_start = roll(d, 9) ? roll(d, 50) : any_offset(d),
+			      .l_len = roll(d, 9) ? roll(d, 20) : any_offset(d) };
 	switch (roll(d, 14)) {
 	case 0:
 	case 1:
@@ -368,7 +380,7 @@ static void do_memory(struct dice *d)
 	case 4:
 		mmap(p, pages * 4096, (int)roll(d, 4),
 		     MAP_FIXED | (roll(d, 2) ? MAP_PRIVATE : MAP_SHARED), any_fd(d),
-		     roll(d, 3) * 4096);
+		     roll(d, 3) ? roll(d, 3) * 4096 : any_offset(d) & ~4095L);
 		break;
 	case 5:
 		mprotect(p, pages * 4096, (int)roll(d, 8));

@@ -1,6 +1,8 @@
 /* See vdso.h. The vdso is the host's own and well formed; but nothing here trusts it beyond its
  * mapping. */
 
+#include "platform/systrap/vdso.h"
+
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +11,6 @@
 
 #include "host/host.h"
 #include "platform/systrap/internal.h"
-#include "platform/systrap/vdso.h"
 
 #define MAPS_SIZE (1U << 20)
 

@@ -151,7 +151,8 @@ int fiber_park_killable(s64 deadline)
 	return fiber_park_flags(deadline, FIBER_KILL);
 }
 
-void fiber_unpark(struct fiber *f)
+/* True if f has become ready. */
+static bool fiber_make_ready(struct fiber *f)
 {
 	u32 state = atomic_load_explicit(&f->state, memory_order_relaxed);
 	u32 new;
@@ -164,8 +165,19 @@ void fiber_unpark(struct fiber *f)
 		new = (state & FIBER_STATE) == FIBER_PARKED ? FIBER_READY : state | FIBER_PERMIT;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&f->state, &state, new, memory_order_acq_rel, memory_order_relaxed));
-	if (new == FIBER_READY)
+	return new == FIBER_READY;
+}
+
+void fiber_unpark(struct fiber *f)
+{
+	if (fiber_make_ready(f))
 		sched_enqueue(f);
+}
+
+void fiber_unpark_unhurried(struct fiber *f)
+{
+	if (fiber_make_ready(f))
+		sched_enqueue_unhurried(f);
 }
 
 void fiber_interrupt(struct fiber *f)

@@ -51,6 +51,9 @@ int fiber_park_interruptible(s64 deadline);
 int fiber_park_killable(s64 deadline);
 /* Set the permit. Any thread, short locks may be held; never touches f after waking it. */
 void fiber_unpark(struct fiber *f);
+/* The same for a fiber whose work is not urgent: it waits until a worker that is awake has nothing
+ * else to do. */
+void fiber_unpark_unhurried(struct fiber *f);
 
 /*
  * The interrupt and kill flags of a fiber, set by others (signals, stops) and cleared by its owner

@@ -133,6 +133,7 @@ void sched_kick_poller(void);
 void sched_poller_awake(void);
 /* f is READY and the caller's: queue it. */
 void sched_enqueue(struct fiber *f);
+void sched_enqueue_unhurried(struct fiber *f);
 void fiber_switch_out(struct fiber *f, enum switch_reason reason);
 void fiber_switch(void **save, void *load);
 

@@ -118,6 +118,12 @@ OWN_THREAD void sched_enqueue(struct fiber *f)
 		sched_push(f, true);
 }
 
+/* Behind all others, and without waking a worker: this one will look at the queue. */
+OWN_THREAD void sched_enqueue_unhurried(struct fiber *f)
+{
+	sched_push(f, !t_sched.worker);
+}
+
 static struct fiber *worker_take(struct worker *w)
 {
 	struct fiber *f = w->next;

@@ -21,7 +21,7 @@ void keeper_wake(void)
 {
 	systrap_lock();
 	if (g_systrap.keeper)
-		fiber_unpark(g_systrap.keeper);
+		fiber_unpark_unhurried(g_systrap.keeper);
 	systrap_unlock();
 }
 

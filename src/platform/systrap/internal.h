@@ -153,7 +153,8 @@ struct pf_thread {
 	bool has_rseq; /* [owner] */
 	u64 rseq_area; /* [owner] */
 	u32 rseq_size, rseq_signature; /* [owner] */
-	u64 spin_tsc; /* [owner] spent waiting for us, as the lane last reported */
+	_Atomic u64 spin_tsc; /* written by the owner: spent waiting for us, as the lane last
+				 reported */
 	u64 spin_most; /* [owner] what that can be at most */
 	_Atomic u64 cpu_time; /* ns that the lane has used, when last looked at */
 	u64 cpu_base; /* [creator] of which this is other threads', which had the lane before */

@@ -260,7 +260,8 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 		return -ESRCH;
 	}
 	t->cpu = (int)(ret_event->cpu & 0xfff);
-	t->spin_tsc = min(ret_event->spin_tsc, t->spin_most);
+	atomic_store_explicit(&t->spin_tsc, min(ret_event->spin_tsc, t->spin_most),
+			      memory_order_relaxed);
 	return 0;
 }
 

@@ -28,7 +28,7 @@ struct slab_class {
 
 #define TRANSIENT(type, member) \
 	{ \
-		offsetof(type, member), sizeof(((type *)0)->member) \
+		offsetof(type, member), sizeof(typeof(((type *)0)->member)) \
 	}
 
 /* Define the class slab_NAME for objects of a type; the rest are TRANSIENT() entries. */

@@ -24,6 +24,7 @@
 #include "cred/cred.h"
 #include "host/host.h"
 #include "ipc/root.h"
+#include "net/net.h"
 #include "kernel/task.h"
 #include "loader/loader.h"
 #include "platform/platform.h"
@@ -240,6 +241,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	ret = syscall_init(k->strace_fd);
 	if (!ret)
 		ret = ipc_init();
+	if (!ret)
+		ret = net_init();
 	if (!ret)
 		ret = locks_init();
 	if (ret)

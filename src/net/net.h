@@ -1,0 +1,92 @@
+#pragma once
+
+/*
+ * Sockets, as the system call layer sees them: files over struct sock. All data come through
+ * kernel memory but for message bodies (struct uio). Functions that take a file fail with -ENOTSOCK
+ * if it is none. Those that wait return -EINTR when interrupted.
+ */
+
+#include <sys/socket.h>
+
+#include "base/types.h"
+
+struct file;
+struct file_list;
+struct subject;
+struct uio;
+
+/* What Linux calls SCM_MAX_FD. */
+#define SCM_FILES_MAX 253U
+
+/* A socket address of the guest. */
+struct sockname {
+	u32 size; /* bytes that are valid */
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage storage;
+		char raw[128];
+	};
+};
+
+struct scm_cred {
+	u32 pid, uid, gid;
+};
+
+/* Files and credentials that travel with a message. */
+struct scm {
+	struct file_list *files; /* owned; null: none */
+	struct scm_cred cred;
+	bool has_cred;
+};
+
+struct net_msg {
+	struct uio *uio;
+	int flags; /* MSG_* */
+	const struct sockname *to; /* send: null if none was given */
+	struct scm scm; /* send: taken over (files becomes null) on success; receive: filled in */
+	struct sockname from; /* receive: size 0 if there is none */
+	int ret_flags; /* receive: MSG_TRUNC, MSG_EOR */
+};
+
+/* Once at boot, after ipc_init. */
+[[nodiscard]] int net_init(void);
+
+/* type: SOCK_* alone; flags: O_NONBLOCK. */
+[[nodiscard]] int sock_create(struct subject *s, int family, int type, int protocol, u32 flags,
+			      struct file **ret);
+[[nodiscard]] int sock_create_pair(struct subject *s, int family, int type, int protocol, u32 flags,
+				   struct file *ret[2]);
+bool file_is_socket(const struct file *f);
+[[nodiscard]] int sock_bind(struct subject *s, struct file *f, const struct sockname *name);
+[[nodiscard]] int sock_listen(struct subject *s, struct file *f, int backlog);
+[[nodiscard]] int sock_accept(struct subject *s, struct file *f, u32 flags, struct file **ret);
+/* The file could not be given a descriptor: the connection goes back to the head of the queue of f.
+ * Takes over conn. */
+void sock_unaccept(struct file *f, struct file *conn);
+[[nodiscard]] int sock_connect(struct subject *s, struct file *f, const struct sockname *name);
+[[nodiscard]] int sock_getname(struct file *f, bool peer, struct sockname *ret);
+ssize_t sock_send(struct subject *s, struct file *f, struct net_msg *msg);
+ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg);
+[[nodiscard]] int sock_shutdown(struct file *f, int how);
+/* The receiver wants SCM_CREDENTIALS. */
+bool sock_passcred(const struct file *f);
+/* A wait in f for reading (or writing) has a time limit: then it is not restarted after a signal.
+ */
+bool sock_has_timeout(const struct file *f, bool write);
+
+#define SOCKOPT_SIZE_MAX 4096U
+[[nodiscard]] int sock_setopt(struct subject *s, struct file *f, int level, int name,
+			      const void *value, u32 size);
+/* value has SOCKOPT_SIZE_MAX bytes; *size: what the guest has room for, then what there is. */
+[[nodiscard]] int sock_getopt(struct subject *s, struct file *f, int level, int name, void *value,
+			      u32 *size);
+
+/* ---- files in messages ---- */
+
+/* An empty list; null when memory is short. */
+[[nodiscard]] struct file_list *file_list_create(void);
+/* Takes its own reference to f. At most SCM_FILES_MAX: -EINVAL. */
+[[nodiscard]] int file_list_add(struct file_list *l, struct file *f);
+u32 file_list_count(const struct file_list *l);
+struct file *file_list_get(const struct file_list *l, u32 i); /* borrowed */
+void file_list_destroy(struct file_list *l); /* null is fine */

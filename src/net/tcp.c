@@ -1,0 +1,326 @@
+/*
+ * TCP on the loopback, without packets: connecting makes two sockets that hold each other, as in
+ * the unix domain, and segments are what stream.c puts into the peer's queue. Source: tcp(7),
+ * net/ipv4/tcp.c, tcp_input.c of Linux.
+ *
+ * Not as in Linux: no TIME_WAIT (an address can be bound again at once), no urgent data, no
+ * simultaneous open; a nonblocking connect to a listener whose queue is full succeeds up to a
+ * bound.
+ */
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "net/internal.h"
+
+#define BEYOND_BACKLOG 128U
+
+/* ---- the end of a connection ---- */
+
+/* The peer hears of sk's end: by a reset, or the end of the stream. */
+static void tcp_tell_end(struct sock *peer, bool reset)
+{
+	sock_lock(peer);
+	if (reset) {
+		peer->err = peer->shutdown & RCV_SHUT ? EPIPE : ECONNRESET;
+		peer->shutdown = BOTH_SHUT;
+		peer->state = SOCK_STATE_NEW;
+	} else {
+		peer->done = true;
+		peer->shutdown |= RCV_SHUT;
+	}
+	sock_unlock(peer);
+	sock_wake(peer, SOCK_ALL);
+}
+
+static void tcp_release(struct sock *sk, bool embryo)
+{
+	struct sock *peer;
+	struct list unread;
+	bool reset;
+
+	list_init(&unread);
+	sock_lock(sk);
+	sk->dead = true;
+	sk->shutdown = BOTH_SHUT;
+	list_splice_tail(&unread, &sk->rcvq);
+	sk->rcv_count = 0;
+	sk->rcv_bytes = 0;
+	peer = sk->peer;
+	sk->peer = NULL;
+	reset = embryo || !list_empty(&unread) || (sk->linger.l_onoff && !sk->linger.l_linger);
+	if (sk->state != SOCK_STATE_CONNECTED) {
+		/* Reset already, or never more than half connected. */
+		sock_put(peer);
+		peer = NULL;
+	}
+	sk->state = SOCK_STATE_NEW;
+	sock_unlock(sk);
+	if (peer)
+		tcp_tell_end(peer, reset);
+	sock_put(peer);
+	inet_unbind(sk);
+	waitq_wake_all(&sk->room_waitq, EPOLLOUT);
+	sock_release_children(sk);
+	skbs_destroy(&unread);
+}
+
+static int tcp_shutdown(struct sock *sk, u32 how)
+{
+	struct sock *peer = NULL;
+	int err = 0;
+
+	sock_lock(sk);
+	if (sk->state == SOCK_STATE_LISTENING) {
+		if (how & RCV_SHUT)
+			sk->state = SOCK_STATE_NEW;
+	} else if (sk->state != SOCK_STATE_CONNECTED) {
+		/* As in Linux, it has its effect all the same. */
+		sk->shutdown |= (u8)how;
+		err = -ENOTCONN;
+	} else {
+		if (how & SEND_SHUT && !(sk->shutdown & SEND_SHUT) && sk->peer)
+			peer = sock_get(sk->peer);
+		sk->shutdown |= (u8)how;
+	}
+	sock_unlock(sk);
+	if (peer)
+		tcp_tell_end(peer, false);
+	sock_put(peer);
+	sock_wake(sk, SOCK_ALL);
+	if (!err && how & RCV_SHUT && sk->state == SOCK_STATE_NEW)
+		sock_release_children(sk);
+	return err;
+}
+
+/* ---- connecting ---- */
+
+static int tcp_listen_check(struct subject *s, struct sock *sk)
+{
+	return inet_autobind(sk);
+}
+
+/* What a connect to sk in its state says; 0: it may go on. */
+static int tcp_connect_begin(struct sock *sk)
+{
+	int err = 0;
+
+	sock_lock(sk);
+	if (sk->connecting) {
+		/* The first to ask again is told how the nonblocking connect went. */
+		sk->connecting = false;
+		err = sk->state == SOCK_STATE_CONNECTED ? 1 : sock_take_error_locked(sk);
+		err = err ? err : -ECONNABORTED;
+	} else if (sk->state == SOCK_STATE_CONNECTING) {
+		err = -EALREADY;
+	} else if (sk->state != SOCK_STATE_NEW || sk->peer) {
+		err = -EISCONN; /* after a reset too */
+	} else {
+		sk->state = SOCK_STATE_CONNECTING;
+		sk->done = false;
+		sk->err = 0;
+	}
+	sock_unlock(sk);
+	return err;
+}
+
+/* The other side of sk's connection to to. */
+static struct sock *tcp_child(struct subject *s, struct sock *sk, struct sock *listener,
+			      const struct inet_end *to, const struct inet_end *from)
+{
+	struct sock *child =
+		sock_alloc(s, OPS(tcp_ops), listener->family, SOCK_STREAM, IPPROTO_TCP);
+
+	if (!child)
+		return NULL;
+	sock_opts_copy(child, listener);
+	child->remote = *from;
+	child->peer = sock_get(sk);
+	child->state = SOCK_STATE_CONNECTED;
+	inet_bind_child(child, to);
+	return child;
+}
+
+static int tcp_queue_child(struct sock *listener, struct sock *child, bool nonblock, s64 deadline)
+{
+	int err;
+
+	for (;;) {
+		err = sock_enqueue_child(listener, child, nonblock ? BEYOND_BACKLOG : 0);
+		if (err != -EAGAIN || nonblock)
+			return err == -EAGAIN ? -ETIMEDOUT : err;
+		err = sock_wait_accept_room(listener, deadline);
+		if (err)
+			return err;
+	}
+}
+
+static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_end *to,
+			  bool nonblock)
+{
+	struct sock *listener = inet_lookup(false, to, NULL), *child;
+	struct inet_end from;
+	int err;
+
+	if (!listener)
+		return -ECONNREFUSED;
+	net_lock();
+	from = sk->local;
+	if (inet_is_any(&from))
+		memcpy(from.addr, to->addr, sizeof(from.addr));
+	sk->local = from;
+	net_unlock();
+	child = tcp_child(s, sk, listener, to, &from);
+	if (!child) {
+		sock_put(listener);
+		return -ENOBUFS;
+	}
+	sock_lock(sk);
+	sk->remote = *to;
+	sk->peer = sock_get(child);
+	sk->state = SOCK_STATE_CONNECTED;
+	sock_unlock(sk);
+	err = tcp_queue_child(listener, child, nonblock, sock_deadline(sk->sndtimeo));
+	sock_put(listener);
+	if (!err)
+		return 0;
+	inet_unbind(child);
+	sock_lock(sk);
+	sk->peer = NULL;
+	sk->state = SOCK_STATE_CONNECTING;
+	sk->remote.port = 0;
+	sock_unlock(sk);
+	sock_put(child->peer);
+	child->peer = NULL;
+	sock_put(child); /* sk's reference */
+	sock_put(child);
+	return err;
+}
+
+/* connect with AF_UNSPEC. */
+static int tcp_disconnect(struct sock *sk)
+{
+	struct sock *peer;
+
+	sock_lock(sk);
+	peer = sk->peer;
+	sk->peer = NULL;
+	sk->state = SOCK_STATE_NEW;
+	sk->remote = (struct inet_end){};
+	sk->shutdown = 0;
+	sk->done = false;
+	sk->connecting = false;
+	sock_unlock(sk);
+	if (peer)
+		tcp_tell_end(peer, true);
+	sock_put(peer);
+	sock_release_children(sk);
+	return 0;
+}
+
+static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname *name,
+		       bool nonblock)
+{
+	struct inet_end to;
+	int err;
+
+	if (name->sa.sa_family == AF_UNSPEC)
+		return tcp_disconnect(sk);
+	err = tcp_connect_begin(sk);
+	if (err)
+		return err == 1 ? 0 : err;
+	err = inet_parse(sk, name, &to);
+	if (!err)
+		err = inet_route(sk, &to);
+	if (!err)
+		err = inet_autobind(sk);
+	if (err) {
+		sock_lock(sk);
+		sk->state = SOCK_STATE_NEW;
+		sock_unlock(sk);
+		return err;
+	}
+	err = tcp_connect_to(s, sk, &to, nonblock);
+	sock_lock(sk);
+	if (err) {
+		sk->state = SOCK_STATE_NEW;
+		sk->err = nonblock ? -err : 0;
+	}
+	sk->connecting = nonblock;
+	sock_unlock(sk);
+	sock_wake(sk, SOCK_ALL);
+	return nonblock ? -EINPROGRESS : err;
+}
+
+/* ---- the rest ---- */
+
+static u32 tcp_poll(struct sock *sk)
+{
+	bool room = sock_send_room(sk);
+	u32 events = 0;
+
+	sock_lock(sk);
+	if (sk->state == SOCK_STATE_LISTENING) {
+		if (!list_empty(&sk->accept_queue))
+			events = SOCK_READABLE;
+		sock_unlock(sk);
+		return events;
+	}
+	if (sk->err)
+		events |= EPOLLERR;
+	if (sk->shutdown == BOTH_SHUT || sk->state == SOCK_STATE_NEW)
+		events |= EPOLLHUP;
+	if (sk->shutdown & RCV_SHUT)
+		events |= SOCK_READABLE | EPOLLRDHUP;
+	if (!list_empty(&sk->rcvq))
+		events |= SOCK_READABLE;
+	if (sk->shutdown & SEND_SHUT || room)
+		events |= EPOLLOUT | EPOLLWRNORM;
+	sock_unlock(sk);
+	return events;
+}
+
+static ssize_t tcp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
+{
+	return stream_send(s, sk, msg);
+}
+
+void tcp_fill_info(struct sock *sk, struct tcp_info *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	sock_lock(sk);
+	if (sk->state == SOCK_STATE_LISTENING)
+		ret->tcpi_state = TCP_LISTEN;
+	else if (sk->state == SOCK_STATE_NEW)
+		ret->tcpi_state = TCP_CLOSE;
+	else if (sk->shutdown == BOTH_SHUT)
+		ret->tcpi_state = TCP_LAST_ACK;
+	else if (sk->shutdown & RCV_SHUT)
+		ret->tcpi_state = TCP_CLOSE_WAIT;
+	else if (sk->shutdown & SEND_SHUT)
+		ret->tcpi_state = TCP_FIN_WAIT2;
+	else
+		ret->tcpi_state = TCP_ESTABLISHED;
+	sock_unlock(sk);
+	ret->tcpi_snd_mss = 32741;
+	ret->tcpi_rcv_mss = 536;
+	ret->tcpi_pmtu = 65535;
+	ret->tcpi_snd_cwnd = 10;
+	ret->tcpi_rtt = 20;
+	ret->tcpi_rto = 201'000;
+}
+
+DEFINE_OPS(struct sock_ops, tcp_ops) = {
+	.bind = inet_bind,
+	.listen_check = tcp_listen_check,
+	.connect = tcp_connect,
+	.getname = inet_getname,
+	.send = tcp_send,
+	.recv = stream_recv,
+	.shutdown = tcp_shutdown,
+	.poll = tcp_poll,
+	.release = tcp_release,
+	.listens = true,
+};

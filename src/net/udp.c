@@ -1,0 +1,194 @@
+/* UDP on the loopback. Source: udp(7). A receiver whose buffer is full loses the datagram. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "net/internal.h"
+
+#define UDP_MAX 65'507U
+
+static void udp_release(struct sock *sk, bool embryo)
+{
+	struct list unread;
+
+	list_init(&unread);
+	inet_unbind(sk);
+	sock_lock(sk);
+	sk->dead = true;
+	sk->shutdown = BOTH_SHUT;
+	list_splice_tail(&unread, &sk->rcvq);
+	sk->rcv_count = 0;
+	sk->rcv_bytes = 0;
+	sock_unlock(sk);
+	skbs_destroy(&unread);
+}
+
+static int udp_connect(struct subject *s, struct sock *sk, const struct sockname *name,
+		       bool nonblock)
+{
+	struct inet_end to = {};
+	int err = 0;
+
+	if (name->sa.sa_family != AF_UNSPEC) {
+		err = inet_parse(sk, name, &to);
+		if (!err)
+			err = inet_route(sk, &to);
+		if (!err)
+			err = inet_autobind(sk);
+	}
+	if (err)
+		return err;
+	net_lock();
+	if (to.port && inet_is_any(&sk->local))
+		memcpy(sk->local.addr, to.addr, sizeof(to.addr));
+	sock_lock(sk);
+	sk->remote = to;
+	sk->state = name->sa.sa_family == AF_UNSPEC ? SOCK_STATE_NEW : SOCK_STATE_CONNECTED;
+	sock_unlock(sk);
+	net_unlock();
+	return 0;
+}
+
+/* Where msg goes. */
+static int udp_target(struct sock *sk, const struct net_msg *msg, struct inet_end *ret,
+		      bool *ret_connected)
+{
+	int err = 0;
+
+	*ret_connected = false;
+	if (msg->to && msg->to->size) {
+		err = inet_parse(sk, msg->to, ret);
+		if (!err && !ret->port)
+			err = -EINVAL;
+		return err ? err : inet_route(sk, ret);
+	}
+	sock_lock(sk);
+	if (sk->state == SOCK_STATE_CONNECTED) {
+		*ret = sk->remote;
+		*ret_connected = true;
+	} else {
+		err = -EDESTADDRREQ;
+	}
+	sock_unlock(sk);
+	return err;
+}
+
+/* Put b into to's queue, if there is room. */
+static void udp_deliver(struct sock *to, struct skb *b)
+{
+	bool taken = false;
+
+	sock_lock(to);
+	if (!to->dead && to->rcv_bytes + (u64)to->rcv_count * SKB_OVERHEAD + b->charge <=
+				 max((u32)atomic_load(&to->rcvbuf), 4096U)) {
+		sock_queue(to, b);
+		taken = true;
+	}
+	sock_unlock(to);
+	if (taken)
+		sock_wake(to, SOCK_READABLE);
+	else
+		skb_destroy(b);
+}
+
+static int udp_send_checks(struct sock *sk)
+{
+	int err;
+
+	sock_lock(sk);
+	err = sock_take_error_locked(sk);
+	if (!err && sk->shutdown & SEND_SHUT)
+		err = -EPIPE;
+	sock_unlock(sk);
+	return err;
+}
+
+static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
+{
+	u64 size = msg->uio->left;
+	struct inet_end to, from;
+	struct sock *receiver;
+	bool connected;
+	struct skb *b;
+	int err;
+
+	if (size > UDP_MAX)
+		return -EMSGSIZE;
+	if (msg->flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	err = udp_target(sk, msg, &to, &connected);
+	if (!err)
+		err = udp_send_checks(sk);
+	if (!err)
+		err = inet_autobind(sk);
+	if (err)
+		return err;
+	net_lock();
+	from = sk->local;
+	net_unlock();
+	if (inet_is_any(&from))
+		memcpy(from.addr, to.addr, sizeof(from.addr));
+	b = skb_create(sk, (u32)size);
+	if (!b)
+		return -ENOBUFS;
+	err = skb_fill(b, msg->uio);
+	if (err) {
+		skb_destroy(b);
+		return err;
+	}
+	b->inet_from = from;
+	receiver = inet_lookup(true, &to, &from);
+	if (receiver) {
+		udp_deliver(receiver, b);
+		sock_put(receiver);
+	} else {
+		skb_destroy(b);
+		if (connected)
+			sock_set_error(sk, ECONNREFUSED);
+	}
+	return (ssize_t)size;
+}
+
+static int udp_shutdown(struct sock *sk, u32 how)
+{
+	int err = 0;
+
+	sock_lock(sk);
+	if (sk->state == SOCK_STATE_CONNECTED)
+		sk->shutdown |= (u8)how;
+	else
+		err = -ENOTCONN;
+	sock_unlock(sk);
+	sock_wake(sk, SOCK_ALL);
+	return err;
+}
+
+static u32 udp_poll(struct sock *sk)
+{
+	bool room = sock_send_room(sk);
+	u32 events = 0;
+
+	sock_lock(sk);
+	if (sk->err)
+		events |= EPOLLERR;
+	if (sk->shutdown & RCV_SHUT)
+		events |= EPOLLRDHUP | SOCK_READABLE;
+	if (sk->shutdown == BOTH_SHUT)
+		events |= EPOLLHUP;
+	if (!list_empty(&sk->rcvq))
+		events |= SOCK_READABLE;
+	sock_unlock(sk);
+	return events | (room ? SOCK_WRITABLE : 0);
+}
+
+DEFINE_OPS(struct sock_ops, udp_ops) = {
+	.bind = inet_bind,
+	.connect = udp_connect,
+	.getname = inet_getname,
+	.send = udp_send,
+	.recv = dgram_recv,
+	.shutdown = udp_shutdown,
+	.poll = udp_poll,
+	.release = udp_release,
+};

@@ -157,6 +157,32 @@ static int tcp_queue_child(struct sock *listener, struct sock *child, bool nonbl
 	}
 }
 
+/* Take to's reference to from away, if it still has it. */
+static void tcp_part(struct sock *from, struct sock *to)
+{
+	bool had;
+
+	sock_lock(to);
+	had = to->peer == from;
+	if (had) {
+		to->peer = NULL;
+		to->remote.port = 0;
+		to->state = SOCK_STATE_NEW;
+	}
+	sock_unlock(to);
+	if (had)
+		sock_put(from);
+}
+
+/* The listener did not take child, whose last reference goes. */
+static void tcp_cancel_child(struct sock *sk, struct sock *child)
+{
+	inet_unbind(child);
+	tcp_part(child, sk);
+	tcp_part(sk, child);
+	sock_put(child);
+}
+
 static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_end *to,
 			  bool nonblock)
 {
@@ -186,16 +212,7 @@ static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_
 	sock_put(listener);
 	if (!err)
 		return 0;
-	inet_unbind(child);
-	sock_lock(sk);
-	sk->peer = NULL;
-	sk->state = SOCK_STATE_CONNECTING;
-	sk->remote.port = 0;
-	sock_unlock(sk);
-	sock_put(child->peer);
-	child->peer = NULL;
-	sock_put(child); /* sk's reference */
-	sock_put(child);
+	tcp_cancel_child(sk, child);
 	return err;
 }
 
@@ -205,6 +222,10 @@ static int tcp_disconnect(struct sock *sk)
 	struct sock *peer;
 
 	sock_lock(sk);
+	if (sk->state == SOCK_STATE_CONNECTING) {
+		sock_unlock(sk);
+		return -EALREADY;
+	}
 	peer = sk->peer;
 	sk->peer = NULL;
 	sk->state = SOCK_STATE_NEW;

@@ -403,11 +403,11 @@ static int dgram_target(struct subject *s, struct sock *sk, const struct net_msg
 		if (!*ret)
 			return -ENOTCONN;
 	}
-	if (!may_send(sk, *ret))
-		err = -EPERM;
-	if (err)
-		sock_put(*ret);
-	return err;
+	if (may_send(sk, *ret))
+		return 0;
+	sock_put(*ret);
+	*ret = NULL;
+	return -EPERM;
 }
 
 /* Wait until sk may have another message on its way. */

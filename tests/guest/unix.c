@@ -301,7 +301,6 @@ static void test_rights(void)
 	is_err(send_fds(fd[0], many, 254), EINVAL, "too many");
 	many[0] = 999;
 	is_err(send_fds(fd[0], many, 1), EBADF, "not open");
-	is_int(send_fds(fd[0], &fd[1], 1), 1, "a socket in its own queue");
 	close(fd[0]);
 	close(fd[1]);
 	close(p[0]);

@@ -101,9 +101,10 @@ until_true() {
 # marked TEXT: pids of live processes with TEXT in their environment.
 marked() {
 	local file
-	grep -lsaF -- "$1" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ file _; do
-		alive "$file" && echo "$file"
-	done
+	env -u TAP_MARK grep -lsaF -- "$1" /proc/[0-9]*/environ 2>/dev/null |
+		while IFS=/ read -r _ _ file _; do
+			alive "$file" && echo "$file"
+		done
 }
 # alive PID: it exists and is no zombie.
 alive() {

@@ -11,7 +11,7 @@ static char g_dir[64];
 
 static void host_path(char *buf, size_t size, const char *name)
 {
-	snprintf(buf, size, "%s/%s", g_dir, name);
+	assert_true((size_t)snprintf(buf, size, "%s/%s", g_dir, name) < size);
 }
 
 static void host_put(const char *name, const char *text)

@@ -69,7 +69,7 @@ static bool parse_duration(const char *text, s64 *ret_ns)
 	if (end == text || !(value > 0))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (strcmp(end, units[i].name))
+		if (strcmp(end, units[i].name) != 0)
 			continue;
 		if (value * units[i].ns > 3.2e18 || value * units[i].ns < 1)
 			return false;
@@ -86,7 +86,7 @@ static bool parse_log(const char *text, struct sandbox_config *config)
 	size_t len = (size_t)(colon - text);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strlen(names[i]) != len || strncmp(text, names[i], len))
+		if (strlen(names[i]) != len || strncmp(text, names[i], len) != 0)
 			continue;
 		config->log_level = (enum log_level)i;
 		config->log_file = *colon ? colon + 1 : NULL;

@@ -235,7 +235,9 @@ static void send_death_signals(struct thread_group *tg) REQUIRES(lc_tasks)
 
 static bool group_is_zombie(const struct thread_group *tg)
 {
-	return tg->task_count == 1 && tg->leader->exit_notified;
+	const struct task *leader = tg->leader; /* null: the last task is released */
+
+	return leader && tg->task_count == 1 && leader->exit_notified;
 }
 
 static void reparent_children(struct task *t) REQUIRES(lc_tasks)

@@ -121,7 +121,7 @@ bool pgrp_is_orphaned(struct process_group *g, const struct thread_group *ignore
 	struct thread_group *tg;
 
 	list_for_each(tg, &g->members, pgrp_link) {
-		if (tg == ignored || tg->live_count == 0)
+		if (tg->live_count == 0 || tg == ignored)
 			continue;
 		if (is_anchor(tg, tg->parent))
 			return false;

@@ -212,6 +212,7 @@ static bool make_way(struct file_locks *locks, struct file_lock *new, struct fil
 			*rest = NULL;
 			locks->count++;
 			l->end = new->start - 1;
+			break; /* no other lock of the owner's reaches new */
 		} else if (l->start < new->start) {
 			l->end = new->start - 1;
 		} else if (l->end > new->end) {

@@ -19,6 +19,8 @@ static void uio_advance(struct uio *u, size_t n)
 {
 	u->left -= n;
 	u->iov_offset += n;
+	if (!u->iov)
+		return;
 	while (u->iov_index < u->iov_count && u->iov_offset >= u->iov[u->iov_index].size) {
 		u->iov_offset -= u->iov[u->iov_index].size;
 		u->iov_index++;

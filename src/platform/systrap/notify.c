@@ -195,7 +195,8 @@ static enum verdict judge_newborn(struct family *f, const struct seccomp_notif *
 		}
 		systrap_unlock();
 	}
-	return v;
+	/* act() knows no space of an unknown caller: its process is killed. */
+	return v == KILL_SPACE ? KILL_UNKNOWN : v;
 }
 
 static enum verdict judge_unknown(struct family *f, const struct seccomp_notif *n)

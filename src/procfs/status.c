@@ -233,7 +233,7 @@ static u32 table_size(struct task *t)
 	for (int fd = fdtable_next(files, 0); fd >= 0; fd = fdtable_next(files, fd + 1))
 		last = fd;
 	fdtable_put(files);
-	return (u32)align_up((u64)(last + 1), 64);
+	return (u32)align_up((u64)last + 1, 64);
 }
 
 static u32 umask_of(struct task *t)

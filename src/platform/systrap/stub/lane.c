@@ -229,7 +229,7 @@ static bool fix_up(greg_t *g)
 {
 	for (const struct fixup *f = stub_fixups_start; f != stub_fixups_end; f++)
 		if ((u64)g[REG_RIP] == (u64)&f->at + (u64)(s64)f->at) {
-			g[REG_RIP] = (greg_t)((u64)&f->to + (u64)(s64)f->to);
+			g[REG_RIP] = (greg_t)&f->to + f->to;
 			return true;
 		}
 	return false;

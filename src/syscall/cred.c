@@ -335,7 +335,7 @@ long sys_capget(struct task *t, struct uaddr uheader, struct uaddr udata)
 	struct __user_cap_data_struct data[2];
 	const struct cred *c;
 	struct task *target;
-	int words;
+	int words = 0;
 	long ret = capability_header(t, uheader, &header, &words);
 
 	/* A null data pointer asks for the version alone. */

@@ -318,7 +318,7 @@ static long set_limit(struct task *t, struct task *target, int resource, struct 
 
 long sys_setrlimit(struct task *t, int resource, struct uaddr ulimit)
 {
-	struct rlimit64_pair limit;
+	struct rlimit64_pair limit = {};
 	int err;
 
 	if (resource < 0 || resource >= RLIMIT_COUNT)

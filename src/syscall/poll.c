@@ -233,7 +233,7 @@ long poll_restart(struct task *t, const struct restart_state *r)
 long sys_ppoll(struct task *t, struct uaddr fds, u32 nfds, struct uaddr timeout, struct uaddr uset,
 	       u64 sigsetsize)
 {
-	sigset64 set;
+	sigset64 set = 0;
 	s64 deadline;
 	long ret = fetch_timeout(t, timeout, &deadline);
 
@@ -355,7 +355,7 @@ static int select_results(const struct select_sets *s, const struct poll_entry *
 
 static long select_run(struct task *t, struct select_sets *s, int nfds, s64 deadline)
 {
-	UNINIT struct poll_entry fast[POLL_FAST];
+	struct poll_entry fast[POLL_FAST] = {};
 	struct poll_entry *e = fast;
 	long ret = select_fetch(t, s, nfds);
 

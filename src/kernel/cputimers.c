@@ -251,7 +251,7 @@ int cpu_itimer_set(struct task *t, int which, const struct itimer_ns *new,
 
 int cpu_clock_decode(struct task *t, int clock, struct posix_timer *pt)
 {
-	u32 nr = ~(u32)(clock >> 3);
+	u32 nr = ~(u32)clock >> 3;
 	int which = clock & 3;
 	struct task *found;
 

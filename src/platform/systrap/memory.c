@@ -341,10 +341,11 @@ int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size)
  */
 static ssize_t piece_string(struct pf_thread *t, char *dst, u64 src, size_t size)
 {
-	u64 arg[2] = { src, min(size, LANE_WINDOW_SIZE) };
+	u64 arg[2] = { src };
 	s64 got;
 	int err;
 
+	arg[1] = min(size, LANE_WINDOW_SIZE);
 	if (vm_is_cheaper(t, 0)) {
 		ssize_t n =
 			vm_piece(t, dst, src, min(size, STRING_PIECE - src % STRING_PIECE), false);

@@ -37,7 +37,7 @@ static bool cpu_clock_decode(int id, struct cpu_clock *ret)
 	}
 	if (id >= 0 || (id & 3) > CPU_SCHED)
 		return false;
-	*ret = (struct cpu_clock){ .pid = ~(u32)(id >> 3), .thread = id & 4, .kind = id & 3 };
+	*ret = (struct cpu_clock){ .pid = ~(u32)id >> 3, .thread = id & 4, .kind = id & 3 };
 	return true;
 }
 

@@ -107,12 +107,12 @@ static int table_grow(struct pid_ns *ns, u32 nr)
 
 	while (size <= nr)
 		size *= 2;
-	new = arena_alloc(size * sizeof(*new));
+	new = arena_alloc(size * sizeof(struct pid *));
 	if (!new)
 		return -ENOMEM;
 	spin_lock(&ns->lock, &lc_pidns);
 	if (ns->table_size < size) {
-		memcpy(new, ns->table, ns->table_size * sizeof(*new));
+		memcpy(new, ns->table, ns->table_size * sizeof(struct pid *));
 		old = ns->table;
 		ns->table = new;
 		ns->table_size = size;

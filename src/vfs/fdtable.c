@@ -46,7 +46,7 @@ static struct fdarray *fdarray_create(u32 size)
 {
 	size_t words = BITMAP_WORDS(size);
 	struct fdarray *a =
-		arena_alloc(sizeof(*a) + size * sizeof(a->files[0]) + 2 * words * sizeof(u64));
+		arena_alloc(sizeof(*a) + size * sizeof(struct file *) + 2 * words * sizeof(u64));
 
 	if (!a)
 		return NULL;
@@ -60,7 +60,7 @@ static void fdarray_copy(struct fdarray *to, const struct fdarray *from)
 {
 	size_t words = BITMAP_WORDS(from->size);
 
-	memcpy(to->files, from->files, from->size * sizeof(from->files[0]));
+	memcpy(to->files, from->files, from->size * sizeof(struct file *));
 	memcpy(to->open, from->open, words * sizeof(u64));
 	memcpy(to->cloexec, from->cloexec, words * sizeof(u64));
 }

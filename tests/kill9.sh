@@ -49,12 +49,13 @@ private() { # the kernel has its own pid namespace
 	[[ $(readlink "/proc/$command/ns/pid") == "$(readlink /proc/self/ns/pid)" ]] &&
 		ns=$(readlink "/proc/$kernel/ns/pid") && [[ $ns != "$(readlink /proc/self/ns/pid)" ]]
 }
-# The stub of a loop's process: any but the first, which is the shell that says it lives.
-pick_stub() {
+# Kill the stub of a loop's process: any but the first, which is the shell that says it lives.
+kill_stub() {
 	local all
 	mapfile -t all < <(stubs | sort -n)
 	((${#all[@]} > 2)) || return 1
 	victim=${all[RANDOM % (${#all[@]} - 1) + 1]}
+	alive "$victim" && kill -9 "$victim" 2>/dev/null # a process of the guest may just have ended
 }
 grows() {
 	local size
@@ -71,13 +72,14 @@ for ((moment = 0; moment < MOMENTS; moment++)); do
 	begin || why="did not start: $(cat "$WORK/err")"
 	[[ $target != stub ]] || until_true 10 test -s "$WORK/alive" || why="guest did not start"
 	sleep "$delay"
-	case $target in
-	kernel) victim=$kernel ;;
-	command) victim=$command ;;
-	stub) until_true 5 pick_stub || why="no stub" ;;
-	esac
 	members="$command $(descend "$command")"
-	kill -9 "$victim" 2>/dev/null && count[$target]=$((${count[$target]} + 1))
+	case $target in
+	kernel) victim=$kernel && kill -9 "$kernel" ;;
+	command) victim=$command && kill -9 "$command" ;;
+	stub) until_true 5 kill_stub ;;
+	esac
+	killed=$?
+	[[ $killed == 0 ]] && count[$target]=$((${count[$target]} + 1)) || why+=" no $target to kill"
 	if [[ $target == stub && -z $why ]]; then
 		alive "$kernel" || why="the kernel died"
 		# The first guest process may have been it: then the sandbox ends, and well.

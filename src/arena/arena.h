@@ -32,10 +32,18 @@ u64 arena_used(void);
 unsigned int arena_check(int maps_fd);
 
 /*
- * The roots: one object for each part of the kernel that has state of its own, the only way from a fresh process to
- * the objects. Null until set at boot.
+ * The roots: one object for each part of the kernel that has state of its own, the only way from a
+ * fresh process to the objects. Null until set at boot.
  */
-enum arena_root_id { ARENA_ROOT_KERNEL, ARENA_ROOT_IPC, ARENA_ROOT_SYSCALL, ARENA_ROOT_VDSO, ARENA_ROOT_LOCKS, ARENA_ROOT_NET, ARENA_ROOT_COUNT };
+enum arena_root_id {
+	ARENA_ROOT_KERNEL,
+	ARENA_ROOT_IPC,
+	ARENA_ROOT_SYSCALL,
+	ARENA_ROOT_VDSO,
+	ARENA_ROOT_LOCKS,
+	ARENA_ROOT_NET,
+	ARENA_ROOT_COUNT
+};
 void *arena_root_of(enum arena_root_id id);
 void arena_set_root_of(enum arena_root_id id, void *root);
 

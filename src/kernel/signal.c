@@ -190,7 +190,7 @@ void signal_zap_others(struct thread_group *tg, const struct task *except)
 	tg->group_stop_left = 0;
 	list_for_each(t, &tg->tasks, tg_link) {
 		t->group_stop_pending = t->group_stop_counted = false;
-		if (t->exit_notified || t == except)
+		if (t->exit_notified || (except && t == except))
 			continue;
 		t->pending.set |= SIGMASK(SIGKILL);
 		signal_wake(t, true);

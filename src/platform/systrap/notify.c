@@ -195,8 +195,7 @@ static enum verdict judge_newborn(struct family *f, const struct seccomp_notif *
 		}
 		systrap_unlock();
 	}
-	/* act() knows no space of an unknown caller: its process is killed. */
-	return v == KILL_SPACE ? KILL_UNKNOWN : v;
+	return v;
 }
 
 static enum verdict judge_unknown(struct family *f, const struct seccomp_notif *n)
@@ -306,6 +305,10 @@ static void act(struct family *f, struct pf_space *s, enum verdict v, const stru
 		limit_waiting(f);
 		break;
 	case KILL_SPACE:
+		if (!s) { /* a newborn lane that waits wrongly */
+			kill_unknown(f, n);
+			break;
+		}
 		log_warn("platform: process %d, thread %u: unexpected call %d; killed", s->pid,
 			 n->pid, n->data.nr);
 		space_kill(s, SPACE_DEAD);

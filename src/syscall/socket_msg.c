@@ -460,13 +460,14 @@ long sys_sendto(struct task *t, int fd, struct uaddr buf, u64 size, int flags, s
 long sys_recvfrom(struct task *t, int fd, struct uaddr buf, u64 size, int flags, struct uaddr addr,
 		  struct uaddr addr_size)
 {
-	struct guest_iovec iov = { .base = buf, .size = min(size, MAX_RW_COUNT) };
+	struct guest_iovec iov = { .base = buf };
 	struct file *f = file_lookup(t, fd);
 	struct net_msg msg = { .flags = flags };
 	struct uio u;
 	long ret = 0;
 	int err = 0;
 
+	iov.size = min(size, MAX_RW_COUNT);
 	if (!f)
 		return -EBADF;
 	if (!file_is_socket(f))

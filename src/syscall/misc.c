@@ -344,7 +344,7 @@ static bool may_limit(struct task *t, struct task *target)
 
 long sys_prlimit64(struct task *t, int pid, int resource, struct uaddr unew, struct uaddr uold)
 {
-	struct rlimit64_pair new, old;
+	struct rlimit64_pair new = {}, old;
 	struct task *target = t;
 	long ret = 0;
 

@@ -273,6 +273,10 @@ unit: $(UNIT_BINS) ## Run the unit tests
 guest: $(TEST_DEPS) ## Run the guest tests
 	@$(RUN_TESTS) guest
 
+# SUITES="test_os test_io" chooses among the suites of tests/cpython.sh.
+test-cpython: $(BIN) ## Compare CPython's own test suites natively and in Donjon; SUITES="test_os"
+	@DONJON=$(B)/donjon tests/cpython.sh $(SUITES)
+
 demo: ## Install what is missing, build, and show a shell script in the sandbox
 	@tools/install-deps.sh build demo
 	@$(MAKE) --no-print-directory all
@@ -332,12 +336,12 @@ clean: ## Remove everything that was built
 	rm -rf $(O)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'Variables: MODE=release|debug|asan|tsan O=build WERROR=1 V=1 EXTRA_CFLAGS='
 
 all: $(if $(SRCS),$(LIB)) $(BIN) $(ALIAS) $(GEN_H)
 .DEFAULT_GOAL := all
-.PHONY: all test unit guest demo lint fuzz bench bench-build build-tests install clean help \
-	print-flags FORCE
+.PHONY: all test test-cpython unit guest demo lint fuzz bench bench-build build-tests install clean \
+	help print-flags FORCE
 
 -include $(ALL_OBJS:.o=.d) $(UNIT_BINS:=.d) $(GUEST_BINS:=.d) $(BENCH_BINS:=.d) $(FUZZ_BINS:=.d)

@@ -9,7 +9,12 @@ packages() {
 	case $1 in
 	build) echo gcc libc6-dev binutils make python3 libseccomp-dev ;;
 	demo) echo busybox-static ;;
-	test) echo libcmocka-dev busybox-static bash-static zsh-static procps util-linux ;;
+	test)
+		echo libcmocka-dev busybox-static bash-static zsh-static procps util-linux
+		# Programs that run in the sandbox; large ones (nodejs, openjdk-17-jdk-headless) are
+		# tested only where somebody has installed them.
+		echo perl git sqlite3 xz-utils redis-tools
+		;;
 	lint) echo clang-14 clang-format-14 clang-tidy-14 cppcheck ;;
 	fuzz) echo clang-14 libclang-rt-14-dev ;;
 	bench) echo bubblewrap ;;

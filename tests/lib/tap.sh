@@ -62,10 +62,11 @@ done_testing() {
 	exit
 }
 
-# try COMMAND...: run it for at most 60 s, without input unless STDIN names a file; sets status, out
-# and err.
+TRY_SECONDS=60
+# try COMMAND...: run it for at most TRY_SECONDS, without input unless STDIN names a file; sets status,
+# out and err.
 try() {
-	timeout -k 5 60 "$@" <"${STDIN:-/dev/null}" >"$WORK/out" 2>"$WORK/err"
+	timeout -k 5 "$TRY_SECONDS" "$@" <"${STDIN:-/dev/null}" >"$WORK/out" 2>"$WORK/err"
 	status=$?
 	out=$(tr -d '\0' <"$WORK/out")
 	err=$(tr -d '\0' <"$WORK/err")

@@ -42,6 +42,7 @@ enum arena_root_id {
 	ARENA_ROOT_VDSO,
 	ARENA_ROOT_LOCKS,
 	ARENA_ROOT_NET,
+	ARENA_ROOT_SHMEM,
 	ARENA_ROOT_COUNT
 };
 void *arena_root_of(enum arena_root_id id);

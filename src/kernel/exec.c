@@ -76,9 +76,11 @@ void exec_build_discard(struct task *t)
 static void apply_suid(struct task *t, const struct file *file, struct cred *c)
 {
 	const struct inode *inode = file->inode;
+	const struct mount *mnt = file->path.mnt;
 	u32 mode = inode->mode;
 
-	if (t->no_new_privs || ((file->path.mnt->flags | inode->sb->flags) & SB_NOSUID))
+	/* A file that is mounted nowhere, a memfd, gives nobody anything. */
+	if (t->no_new_privs || !mnt || ((mnt->flags | inode->sb->flags) & SB_NOSUID))
 		return;
 	if (mode & S_ISUID)
 		c->euid = inode->uid;

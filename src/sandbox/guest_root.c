@@ -14,6 +14,7 @@
 #include "fs/devfs/devfs.h"
 #include "fs/hostfs/hostfs.h"
 #include "fs/stdio/stdio.h"
+#include "fs/tmpfs/memfd.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "host/host.h"
 #include "kernel/task.h"
@@ -126,6 +127,8 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 	}
 	if (!err)
 		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm");
+	if (!err)
+		err = memfd_init(iso->proc_fd, tmpfs_limit());
 	if (!err) {
 		err = procfs_create(&sb);
 		err = mount_new(s, ns, err, sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);

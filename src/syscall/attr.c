@@ -27,7 +27,12 @@ static long setattr_fd(struct task *t, int fd, const struct iattr *attr)
 
 	if (!f)
 		return -EBADF;
-	err = f->path.mnt ? vfs_setattr(&t->subject, &f->path, attr) : -EPERM;
+	/* Files without a name have attributes too, but not those that only are an anonymous inode.
+	 */
+	if (f->path.mnt || f->inode->mode & S_IFMT)
+		err = vfs_setattr(&t->subject, &f->path, attr);
+	else
+		err = -EPERM;
 	file_put(f);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 
+#include "fs/tmpfs/memfd.h"
 #include "ipc/pipe.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
@@ -320,6 +321,9 @@ static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_fcntl(&t->subject, f, cmd, arg);
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		return memfd_fcntl(f, cmd, arg);
 	case F_GETLK:
 	case F_OFD_GETLK:
 		return fcntl_getlk(t, f, cmd, UADDR(arg));

@@ -1,9 +1,11 @@
-/* Making pipes, eventfds and epolls. */
+/* Making pipes, eventfds, epolls and memfds. */
 
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
+#include "fs/tmpfs/memfd.h"
 #include "ipc/epoll.h"
 #include "ipc/eventfd.h"
 #include "ipc/pipe.h"
@@ -110,4 +112,22 @@ long sys_epoll_ctl(struct task *t, int epfd, int op, int fd, struct uaddr uevent
 	file_put(f);
 	file_put(ep);
 	return ret;
+}
+
+/* ---- memfd ---- */
+
+long sys_memfd_create(struct task *t, struct uaddr uname, u32 flags)
+{
+	char name[MEMFD_NAME_MAX + 1];
+	struct file *f;
+	ssize_t len;
+	int err = memfd_check_flags(flags);
+
+	if (err)
+		return err;
+	len = copy_in_string(&t->subject, name, uname, sizeof(name));
+	if (len < 0)
+		return len == -ENAMETOOLONG ? -EINVAL : len;
+	err = memfd_create_file(&t->subject, name, flags, &f);
+	return err ? err : install(t, f, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }

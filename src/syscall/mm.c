@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "fs/tmpfs/memfd.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -26,6 +27,13 @@ static long mmap_file(struct task *t, struct mmap_args *args, int fd, u64 *ret_a
 	if (!f)
 		return -EBADF;
 	args->max_prot = file_max_prot(f);
+	if (args->flags & MAP_SHARED && memfd_write_sealed(f)) {
+		if (args->prot & PROT_WRITE && f->writable) {
+			file_put(f);
+			return -EPERM;
+		}
+		args->max_prot &= ~PROT_WRITE;
+	}
 	args->file = &f->mappable;
 	if (f->ops->maps_anonymous && f->readable) {
 		args->file = NULL;

@@ -79,12 +79,29 @@ int file_create(struct subject *s, const struct path *path, u32 flags, struct fi
 	return err;
 }
 
+int file_create_nameless(struct subject *s, const char *name, struct inode *inode, u32 flags,
+			 struct file **ret)
+{
+	struct qname q = { .name = name, .len = (u32)strlen(name) };
+	struct path path = {};
+	int err;
+
+	inode_get(inode);
+	path.dentry = dentry_create(NULL, NULL, &q, inode);
+	if (!path.dentry) {
+		inode_put(inode);
+		return -ENFILE;
+	}
+	err = file_create_owning(s, &path, flags, ret);
+	if (err)
+		dentry_put(path.dentry);
+	return err;
+}
+
 int file_create_anon(struct subject *s, const char *name, const struct file_ops *ops, void *private,
 		     u32 flags, struct file **ret)
 {
-	struct qname q = { .name = name, .len = (u32)strlen(name) };
 	const struct cred *c = s ? s->cred : NULL;
-	struct path path = {};
 	struct inode *inode;
 	struct file *f;
 	int err;
@@ -94,16 +111,10 @@ int file_create_anon(struct subject *s, const char *name, const struct file_ops 
 	if (!inode)
 		return -ENFILE;
 	inode->ino = hash_u64((u64)(uintptr_t)inode) & 0x7fff'ffff;
-	path.dentry = dentry_create(NULL, NULL, &q, inode);
-	if (!path.dentry) {
-		inode_put(inode);
-		return -ENFILE;
-	}
-	err = file_create_owning(s, &path, flags, &f);
-	if (err) {
-		dentry_put(path.dentry);
+	err = file_create_nameless(s, name, inode, flags, &f);
+	inode_put(inode);
+	if (err)
 		return err;
-	}
 	f->ops = ops;
 	f->private = private;
 	f->stream = true;

@@ -7,7 +7,6 @@
 #include "cred/cred.h"
 #include "vfs/internal.h"
 
-#define O_LARGEFILE_ABI 0100000 /* what O_LARGEFILE is to a guest; libc says 0 */
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW)
 
 struct opening {

@@ -35,6 +35,8 @@ struct uio;
 
 #define NAME_MAX_GUEST 255
 #define PATH_MAX_GUEST 4096
+#define O_LARGEFILE_ABI 0100000 /* what O_LARGEFILE is to a guest, and F_GETFL shows; libc says 0 \
+				 */
 #define MAX_RW_COUNT (0x7fff'ffffUL & PAGE_MASK)
 
 struct path {
@@ -281,6 +283,10 @@ struct file {
  * "pipe:[17]". */
 [[nodiscard]] int file_create_anon(struct subject *s, const char *name, const struct file_ops *ops,
 				   void *private, u32 flags, struct file **ret);
+/* A file without a name over inode (takes its own reference), whose super, if any, stays for ever;
+ * ops are the caller's to fill in. */
+[[nodiscard]] int file_create_nameless(struct subject *s, const char *name, struct inode *inode,
+				       u32 flags, struct file **ret);
 struct file *file_get(struct file *f);
 /* May park (release). Dropping the last reference to a file is deferred to system call exit by the
  * fd table. */

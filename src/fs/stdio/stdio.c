@@ -41,7 +41,6 @@
 #include "sched/sched.h"
 
 #define MEM_MAJOR 1
-#define O_LARGEFILE_ABI 0100000 /* as F_GETFL shows it; libc's O_LARGEFILE is 0 */
 #define POLL_READ (POLLIN | POLLHUP | POLLERR)
 #define POLL_WRITE (POLLOUT | POLLHUP | POLLERR)
 

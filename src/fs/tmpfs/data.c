@@ -35,6 +35,7 @@ int tmpfs_data_init(struct inode *inode)
 	if (!d)
 		return -ENOSPC;
 	mutex_init(&d->lock);
+	d->seals = F_SEAL_SEAL;
 	inode->private = d;
 	return 0;
 }
@@ -154,11 +155,11 @@ static int buf_grow(struct tmpfs *fs, struct tmpfs_data *d, u64 size) REQUIRES(l
 	return 0;
 }
 
-static int memory_create(struct tmpfs_data *d, u64 size, struct host_file **ret)
+static int memory_create(struct tmpfs_data *d, u64 size, u32 flags, struct host_file **ret)
 	REQUIRES(lc_mappable)
 {
 	struct host_file *mem;
-	int fd = host_memfd_create("tmpfs", 0);
+	int fd = host_memfd_create("tmpfs", flags);
 	long err;
 
 	if (fd < 0)
@@ -189,7 +190,7 @@ static int to_memory(struct inode *inode, struct tmpfs_data *d) REQUIRES(lc_mapp
 
 	if (d->in_memory_file)
 		return 0;
-	err = memory_create(d, inode->size, &d->mem);
+	err = memory_create(d, inode->size, 0, &d->mem);
 	if (err)
 		return err;
 	d->in_memory_file = true;
@@ -274,6 +275,8 @@ int tmpfs_data_resize(struct inode *inode, u64 size)
 	struct tmpfs *fs = tmpfs_of(inode->sb);
 	int err = 0;
 
+	if (d->huge && size % d->huge)
+		return -EINVAL;
 	mutex_lock(&d->lock, &lc_mappable);
 	if (!d->in_memory_file && size >= TMPFS_INLINE_MAX)
 		err = to_memory(inode, d);
@@ -425,6 +428,8 @@ int tmpfs_data_fd_get(struct inode *inode, bool readonly, int *ret_fd)
 	struct tmpfs_data *d = tmpfs_data_of(inode);
 	int ret;
 
+	if (d->huge)
+		return -ENOMEM;
 	mutex_lock(&d->lock, &lc_mappable);
 	ret = to_memory(inode, d);
 	if (!ret && readonly && !d->mem_readonly)
@@ -445,4 +450,46 @@ void tmpfs_data_fd_put(struct inode *inode, int fd)
 	mutex_lock(&d->lock, &lc_mappable);
 	host_file_unpin(d->mem_readonly && d->mem_readonly->fd == fd ? d->mem_readonly : d->mem);
 	mutex_unlock(&d->lock, &lc_mappable);
+}
+
+/* ---- seals ---- */
+
+int tmpfs_data_make_sealable(struct inode *inode, u32 huge)
+{
+	struct tmpfs_data *d = tmpfs_data_of(inode);
+	int err;
+
+	mutex_lock(&d->lock, &lc_mappable);
+	err = memory_create(d, 0, MFD_ALLOW_SEALING, &d->mem);
+	d->in_memory_file = !err;
+	d->huge = huge;
+	d->seals = 0;
+	mutex_unlock(&d->lock, &lc_mappable);
+	return err;
+}
+
+u32 tmpfs_data_seals(const struct inode *inode)
+{
+	return tmpfs_data_of(inode)->seals;
+}
+
+/* The seal of execution is about the mode, which the host does not know. */
+int tmpfs_data_seal(struct inode *inode, u32 seals)
+{
+	struct tmpfs_data *d = tmpfs_data_of(inode);
+	u32 known = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
+	int fd, err = 0;
+
+	mutex_lock(&d->lock, &lc_mappable);
+	fd = host_file_pin(d->mem);
+	if (fd < 0)
+		err = fd;
+	else if (seals & known & ~d->seals)
+		err = host_fcntl(fd, F_ADD_SEALS, (long)(seals & known));
+	if (fd >= 0)
+		host_file_unpin(d->mem);
+	if (!err)
+		d->seals |= seals;
+	mutex_unlock(&d->lock, &lc_mappable);
+	return err;
 }

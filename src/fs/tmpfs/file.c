@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fs/tmpfs/internal.h"
+#include "fs/tmpfs/memfd.h"
 
 static ssize_t tmpfs_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 {
@@ -83,6 +84,8 @@ static ssize_t tmpfs_write(struct subject *s, struct file *f, struct uio *from, 
 	struct bounce b;
 	ssize_t n = 0;
 
+	if (tmpfs_data_of(f->inode)->huge)
+		return -EINVAL;
 	if (want == 0)
 		return 0;
 	bounce_init(&b, want);
@@ -120,7 +123,9 @@ static s64 tmpfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
 
 static int tmpfs_host_fd_get(struct file *f, bool shared, int *ret_fd)
 {
-	return tmpfs_data_fd_get(f->inode, shared && !f->writable, ret_fd);
+	/* What is sealed has no mapping that could become writable: the host may refuse one. */
+	return tmpfs_data_fd_get(f->inode, shared && (!f->writable || memfd_write_sealed(f)),
+				 ret_fd);
 }
 
 static void tmpfs_host_fd_put(struct file *f, int fd)

@@ -85,6 +85,8 @@ static int tmpfs_getattr(struct subject *s, struct inode *inode, struct kstat *r
 	inode_fill_kstat(inode, ret);
 	ret->has_btime = true;
 	ret->blocks = S_ISREG(inode->mode) ? tmpfs_data_bytes(inode) / 512 : 0;
+	if (S_ISREG(inode->mode) && tmpfs_data_of(inode)->huge)
+		ret->blksize = tmpfs_data_of(inode)->huge;
 	return 0;
 }
 
@@ -94,6 +96,9 @@ static int tmpfs_setattr(struct subject *s, struct inode *inode, const struct ia
 	u64 old_size = inode->size;
 	int err;
 
+	if (a.valid & ATTR_MODE && S_ISREG(inode->mode) &&
+	    tmpfs_data_seals(inode) & TMPFS_SEAL_EXEC && (a.mode ^ inode->mode) & 0111)
+		return -EPERM;
 	if (a.valid & ATTR_SIZE) {
 		if (!S_ISREG(inode->mode))
 			return -EINVAL;

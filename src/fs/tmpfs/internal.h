@@ -9,6 +9,7 @@
 struct host_file;
 
 #define TMPFS_MAX_SIZE INT64_MAX
+#define TMPFS_SEAL_EXEC 0x20U /* F_SEAL_EXEC: later than Linux 6.1 */
 #define TMPFS_INLINE_MAX 65'536 /* from this size on, data are in a memfd */
 
 struct tmpfs {
@@ -81,6 +82,8 @@ struct tmpfs_data {
 	struct host_file *mem, *mem_readonly; /* [lock] transient; owned; once made they stay */
 	u64 charged; /* [lock] bytes charged to the super */
 	u64 unsettled; /* [lock] of these, charged since last compared with what the host has */
+	_Atomic u32 seals; /* [a] F_SEAL_*; those of mem too */
+	u32 huge; /* [I] page size of a memfd with MFD_HUGETLB: it cannot be mapped nor written */
 };
 
 static inline struct tmpfs_data *tmpfs_data_of(const struct inode *inode)
@@ -101,6 +104,11 @@ s64 tmpfs_data_seek(struct inode *inode, s64 off, int whence);
 [[nodiscard]] int tmpfs_data_fd_get(struct inode *inode, bool readonly, int *ret_fd);
 void tmpfs_data_fd_put(struct inode *inode, int fd);
 u64 tmpfs_data_bytes(struct inode *inode); /* allocated */
+/* Of a new inode that nobody else knows: its memory becomes a memfd that can be sealed. */
+[[nodiscard]] int tmpfs_data_make_sealable(struct inode *inode, u32 huge);
+u32 tmpfs_data_seals(const struct inode *inode);
+/* Add seals. -EBUSY. */
+[[nodiscard]] int tmpfs_data_seal(struct inode *inode, u32 seals);
 
 /* ---- inode.c ---- */
 

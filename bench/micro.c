@@ -326,6 +326,54 @@ static void bench_pwrite_64k(void)
 	bench_file(65536, call_pwrite);
 }
 
+/* A file of 256 MiB in memory, from its beginning to its end, in pieces of 256 KiB. */
+#define BIG_PIECE (256 << 10)
+#define BIG_PIECES 1024
+#define BIG_RUNS 3
+
+static void call_write_big(void *arg)
+{
+	struct file_io *io = arg;
+	check(ftruncate(io->fd, 0) == 0 && lseek(io->fd, 0, SEEK_SET) == 0, "truncate");
+	for (int i = 0; i < BIG_PIECES; i++)
+		if (write(io->fd, io->buf, BIG_PIECE) != BIG_PIECE)
+			fail("write");
+}
+
+static void call_read_big(void *arg)
+{
+	struct file_io *io = arg;
+	check(lseek(io->fd, 0, SEEK_SET) == 0, "lseek");
+	for (int i = 0; i < BIG_PIECES; i++)
+		if (read(io->fd, io->buf, BIG_PIECE) != BIG_PIECE)
+			fail("read");
+}
+
+static void bench_big(call_fn *call)
+{
+	struct file_io io = { .buf = malloc(BIG_PIECE) };
+	check(io.buf, "malloc");
+	memset(io.buf, 1, BIG_PIECE);
+	snprintf(g_path, sizeof(g_path), "/dev/shm/donjon-bench-%d", (int)getpid());
+	io.fd = open(g_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	check(io.fd >= 0, "open in /dev/shm");
+	unlink(g_path);
+	call_write_big(&io);
+	measure("256 MiB", BIG_RUNS, 1, call, &io);
+	free(io.buf);
+	close(io.fd);
+}
+
+static void bench_tmpfs_write(void)
+{
+	bench_big(call_write_big);
+}
+
+static void bench_tmpfs_read(void)
+{
+	bench_big(call_read_big);
+}
+
 static void call_stat(void *arg)
 {
 	struct stat st;
@@ -651,6 +699,8 @@ static const struct benchmark {
 	{ "pwrite_1", bench_pwrite_1 },
 	{ "pwrite_4k", bench_pwrite_4k },
 	{ "pwrite_64k", bench_pwrite_64k },
+	{ "tmpfs_write", bench_tmpfs_write },
+	{ "tmpfs_read", bench_tmpfs_read },
 	{ "stat", bench_stat },
 	{ "open_close", bench_open_close },
 	{ "pipe_self", bench_pipe_self },

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare native, donjon, bubblewrap and runsc on this machine.
 
-Each benchmark is a run of build/bench/micro (see micro.c), or one of
+Each benchmark is a run of build/bench/micro (see micro.c), a whole program (see programs.py), or
   start   a static program that does nothing, from spawn to its end, 50 times
   idle    a sandbox whose program sleeps: proportional set size of all its processes, CPU ticks
 The variants take turns: one alternation runs each benchmark once in each variant, in an order that
 rotates.  A figure in the table is the median over alternations of each run's median; a ratio is the
 median of the ratios to native within one alternation; for `cpu` it is the ratio of the minima.
-What fails is shown as failed, with the reason below the table.
+A bar is the ratio that donjon is to keep below.  What fails is shown as failed, with the reason below the table.
 """
 
 import argparse
@@ -21,6 +21,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from programs import PATH, PROGRAMS, prepare
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TIMEOUT = 120
@@ -35,14 +37,19 @@ VARIANTS = {
 }
 
 
+# The highest ratio to native that donjon may have.
+BARS = {"tmpfs_write": 2.0, "tmpfs_read": 2.0, **{n: p.bar for n, p in PROGRAMS.items()}}
+
+
 class Failed(Exception):
     pass
 
 
 def use_build(directory):
     """Where the programs are."""
-    global MICRO, TRUE
+    global MICRO, TRUE, WORK
     MICRO, TRUE = f"{directory}/bench/micro", f"{directory}/bench/true"
+    WORK = f"{directory}/bench"
     VARIANTS["donjon"] = [f"{directory}/donjon", "run", "--"]
 
 
@@ -77,15 +84,24 @@ def run_micro(prefix, name, options):
     return result
 
 
-def run_start(prefix):
-    """Spawn-to-end times of a program that does nothing."""
-    argv = prefix + [TRUE]
+def report(name, unit, samples):
+    samples = sorted(samples)
+    return {"name": name, "unit": unit, "n": len(samples),
+            "median_ns": statistics.median(samples), "min_ns": samples[0],
+            "p99_ns": samples[len(samples) - 1 - len(samples) // 100]}
+
+
+def run_spawns(argv, count):
+    """Times from spawn to end, in ns. The program's output goes nowhere, but through a pipe: some
+    programs do nothing when they see /dev/null."""
+    sink = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     null = os.open("/dev/null", os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in
+               ((null, 0), (sink.stdin.fileno(), 1), (null, 2))]
     samples = []
     try:
         began = time.monotonic()
-        while len(samples) < SPAWNS and time.monotonic() - began < 10:
+        while len(samples) < count and (not samples or time.monotonic() - began < 10):
             start = time.perf_counter_ns()
             pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
             _, status = os.waitpid(pid, 0)
@@ -94,10 +110,33 @@ def run_start(prefix):
                 raise Failed(f"exit status {os.waitstatus_to_exitcode(status)}")
     finally:
         os.close(null)
-    samples.sort()
-    return {"name": "start", "unit": "run", "n": len(samples),
-            "median_ns": statistics.median(samples), "min_ns": samples[0],
-            "p99_ns": samples[len(samples) - 1 - len(samples) // 100]}
+        sink.stdin.close()
+        sink.wait()
+    return samples
+
+
+def run_program(prefix, name):
+    program = PROGRAMS[name]
+    if not program.rate:
+        return report(name, "run", run_spawns(prefix + program.argv, program.runs))
+    child = spawn(prefix + program.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = child.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        end(child)
+        raise Failed(f"no end after {TIMEOUT} s") from None
+    try:
+        return report(name, "request", [1e9 / float(out.split()[0])])
+    except (ValueError, IndexError, ZeroDivisionError):
+        raise Failed(f"exit status {child.returncode}: {last_words(err)}") from None
+
+
+def run_one(prefix, name, options):
+    if name == "start":
+        return report(name, "run", run_spawns(prefix + [TRUE], SPAWNS))
+    if name in PROGRAMS:
+        return run_program(prefix, name)
+    return run_micro(prefix, name, options)
 
 
 # ---- Footprint ----
@@ -220,10 +259,8 @@ def alternate(names, variants, count, options, progress):
                 progress(f"{turn + 1}/{count} {name} {variant}")
                 if any("no end after" in r.get("error", "") for r in runs):
                     runs.append(runs[0])
-                elif name == "start":
-                    runs.append(attempt(run_start, VARIANTS[variant]))
                 else:
-                    runs.append(attempt(run_micro, VARIANTS[variant], name, options))
+                    runs.append(attempt(run_one, VARIANTS[variant], name, options))
                 reap_orphans()
     return results
 
@@ -259,6 +296,7 @@ def print_table(summary, variants):
     header = f"{'benchmark':{width}}  {'per':10}"
     for v in variants:
         header += f"  {v:>9}" if v == "native" else f"  {v:>9}  {'ratio':>7}"
+        header += f"  {'bar':>5}" if v == "donjon" else ""
     print(header)
     print("-" * len(header))
     for name, cells in summary.items():
@@ -269,6 +307,8 @@ def print_table(summary, variants):
             line += f"  {human(cell['median_ns']) if 'unit' in cell else 'failed':>9}"
             if v != "native":
                 line += f"  {cell['ratio']:>7.2f}" if "ratio" in cell else f"  {'-':>7}"
+            if v == "donjon":
+                line += f"  {BARS.get(name) or '':>5.3}"
         print(line)
 
 
@@ -307,9 +347,31 @@ def choose_variants(wanted):
     return chosen
 
 
+def choose_benchmarks(names, only):
+    """Those that are named, or begin so."""
+    chosen = set()
+    for wanted in filter(None, only.split(",")):
+        found = {wanted} & set(names) or {n for n in names if n.startswith(wanted)}
+        if not found:
+            sys.exit(f"run.py: no benchmark '{wanted}'; there are {', '.join(names)}")
+        chosen |= found
+    return [n for n in names if n in chosen] if only else names
+
+
+def installed_programs():
+    """Names of the programs that can run; says what is missing for the others."""
+    names = []
+    for name, program in PROGRAMS.items():
+        if missing := program.missing():
+            print(f"{name}: {missing} is not installed, left out")
+        else:
+            names.append(name)
+    return names
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="these benchmarks: NAME,... (a prefix will do)")
+    parser.add_argument("--only", default="", help="these benchmarks: NAME,... (prefixes will do)")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="these variants: NAME,...")
     parser.add_argument("--alternations", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="3 alternations")
@@ -322,13 +384,12 @@ def main():
         sys.exit(f"run.py: {MICRO} is missing; run make bench")
 
     listed = subprocess.run([MICRO, "--list"], stdout=subprocess.PIPE, text=True, check=True)
-    names = listed.stdout.split() + ["start", "idle"]
-    if args.only:
-        wanted = args.only.split(",")
-        exact = [n for n in names if n in wanted]
-        names = exact or [n for n in names if n.startswith(tuple(wanted))]
-        if not names:
-            sys.exit(f"run.py: no benchmark '{args.only}'; micro --list prints them")
+    names = choose_benchmarks(listed.stdout.split() + ["start"] + installed_programs() + ["idle"],
+                              args.only)
+    # The sandbox shows the directory that it is started in, even if it is below /tmp.
+    prepare(WORK)
+    os.chdir(WORK)
+    os.environ["PATH"] = PATH
     variants = choose_variants(args.variants.split(","))
     count = 3 if args.quick else args.alternations
     tty = sys.stderr.isatty()

@@ -257,10 +257,12 @@ long sys_renameat2(struct task *t, int old_dirfd, struct uaddr uold, int new_dir
 	UNINIT char old[PATH_MAX_GUEST], new[PATH_MAX_GUEST];
 	int err;
 
-	if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
-	if (flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))
 		return -EINVAL;
+	if (flags & RENAME_WHITEOUT && !subject_capable(&t->subject, CAP_MKNOD))
+		return -EPERM;
 	err = fetch_path(t, uold, old);
 	if (!err)
 		err = fetch_path(t, unew, new);

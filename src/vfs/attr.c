@@ -143,7 +143,13 @@ int vfs_truncate(struct subject *s, const struct path *p, s64 size)
 	err = path_want_write(p);
 	if (!err)
 		err = inode_permission(s, inode, W_OK);
-	return err ? err : inode_truncate(s, inode, (u64)size);
+	if (!err)
+		err = inode_claim(inode, 1);
+	if (err)
+		return err;
+	err = inode_truncate(s, inode, (u64)size);
+	inode_unclaim(inode, 1);
+	return err;
 }
 
 /* ---- the rest ---- */

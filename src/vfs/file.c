@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/sysmacros.h>
 
@@ -122,6 +123,23 @@ int file_create_anon(struct subject *s, const char *name, const struct file_ops 
 	return 0;
 }
 
+int file_claim(struct file *f, int claim)
+{
+	int err = inode_claim(f->inode, claim);
+
+	if (!err)
+		f->write_claim = claim;
+	return err;
+}
+
+void file_unclaim(struct file *f)
+{
+	s32 claim = atomic_exchange(&f->write_claim, 0);
+
+	if (claim)
+		inode_unclaim(f->inode, claim);
+}
+
 struct file *file_get(struct file *f)
 {
 	refcount_get(&f->refs);
@@ -137,6 +155,7 @@ void file_put(struct file *f)
 	locks_drop_file(f);
 	if (f->ops->release)
 		f->ops->release(f);
+	file_unclaim(f);
 	path_put(&f->path);
 	if (f->cred)
 		cred_put(f->cred);

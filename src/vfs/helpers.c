@@ -4,6 +4,15 @@
 
 #include "vfs/internal.h"
 
+u64 file_parent_ino(const struct file *f)
+{
+	struct dentry *parent = f->path.dentry ? dentry_parent(f->path.dentry) : NULL;
+	u64 ino = parent ? parent->inode->ino : f->inode->ino;
+
+	dentry_put(parent);
+	return ino;
+}
+
 bool dir_emit_dots(struct file *f, struct dir_context *ctx)
 {
 	if (ctx->pos == 0) {
@@ -12,11 +21,7 @@ bool dir_emit_dots(struct file *f, struct dir_context *ctx)
 		ctx->pos = 1;
 	}
 	if (ctx->pos == 1) {
-		struct dentry *parent = dentry_parent(f->path.dentry);
-		u64 ino = parent ? parent->inode->ino : f->inode->ino;
-
-		dentry_put(parent);
-		if (!ctx->emit(ctx, "..", 2, ino, 2, DT_DIR))
+		if (!ctx->emit(ctx, "..", 2, file_parent_ino(f), 2, DT_DIR))
 			return false;
 		ctx->pos = 2;
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdatomic.h>
 #include <sys/sysmacros.h>
 
 #include "arena/slab.h"
@@ -9,6 +10,7 @@
 #include "time/clock.h"
 #include "vfs/internal.h"
 #include "vfs/locks.h"
+#include "vfs/xattr.h"
 
 SLAB_CLASS(inode, struct inode, TRANSIENT(struct inode, lock.owner));
 
@@ -52,7 +54,24 @@ void inode_put(struct inode *i)
 	if (i->ops->evict)
 		i->ops->evict(i);
 	locks_destroy(i);
+	xattrs_destroy(i->xattrs);
 	slab_free(&slab_inode, i);
+}
+
+int inode_claim(struct inode *i, int claim)
+{
+	s32 now = i->writers;
+
+	do {
+		if ((claim > 0 && now < 0) || (claim < 0 && now > 0))
+			return -ETXTBSY;
+	} while (!atomic_compare_exchange_weak(&i->writers, &now, now + claim));
+	return 0;
+}
+
+void inode_unclaim(struct inode *i, int claim)
+{
+	i->writers -= claim;
 }
 
 /* The class depends on the type, which the analysis cannot follow. */
@@ -164,6 +183,21 @@ void inode_new_owner(struct subject *s, struct inode *dir, u32 *mode, u32 *ret_u
 	else if ((*mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && c &&
 		 !cred_in_group(c, dir->gid) && !subject_capable(s, CAP_FSETID))
 		*mode &= ~(u32)S_ISGID;
+}
+
+void inode_strip_privileges(struct subject *s, struct inode *i)
+{
+	u32 kill = 0;
+
+	if (i->mode & S_ISUID)
+		kill |= S_ISUID;
+	if ((i->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		kill |= S_ISGID;
+	if (!kill || subject_capable(s, CAP_FSETID))
+		return;
+	spin_lock(&i->attr_lock, &lc_inode_attr);
+	i->mode &= ~kill;
+	spin_unlock(&i->attr_lock, &lc_inode_attr);
 }
 
 /* ---- permission ---- */

@@ -1,6 +1,9 @@
 /*
  * Operations on names: mkdir, mknod, symlink, link, unlink, rmdir, rename.
  *
+ * Locks of directories are taken ancestor first, so that a file system may lock a directory that it
+ * is about to remove while its parents are locked.
+ *
  * Each walks to the parent, takes the directory's lock, looks the name up and checks, in Linux's
  * order, so that the error is Linux's too. A rename between directories also takes its super's
  * rename lock first: while it is held, no directory moves, so that ancestry can be told.
@@ -41,13 +44,16 @@ static int make_inode(struct subject *s, struct inode *dir, const char *name, co
 	case MAKE_LINK:
 		if (!ops->link || S_ISDIR(m->inode->mode))
 			return -EPERM;
-		if (m->inode->nlink == 0)
-			return -ENOENT;
-		err = ops->link(s, m->inode, dir, name);
+		mutex_lock(&m->inode->lock, &lc_inode);
+		err = m->inode->nlink == 0 && !m->inode->linkable ?
+			      -ENOENT :
+			      ops->link(s, m->inode, dir, name);
 		if (!err) {
+			m->inode->linkable = false;
 			inode_get(m->inode);
 			*ret = m->inode;
 		}
+		mutex_unlock(&m->inode->lock, &lc_inode);
 		return err;
 	}
 	return -EINVAL;
@@ -241,7 +247,13 @@ static int remove_locked(struct subject *s, struct inode *dir, struct dentry *d,
 		return -EPERM;
 	if (d->mounts)
 		return -EBUSY;
-	err = op(s, dir, d->name, d->inode);
+	if (want_dir) {
+		err = op(s, dir, d->name, d->inode);
+	} else {
+		mutex_lock(&d->inode->lock, &lc_inode);
+		err = op(s, dir, d->name, d->inode);
+		mutex_unlock(&d->inode->lock, &lc_inode);
+	}
 	if (!err)
 		dcache_remove(d, true);
 	return err;
@@ -321,7 +333,15 @@ static void rename_lock(struct rename *r) NO_THREAD_SAFETY_ANALYSIS
 		return;
 	}
 	mutex_lock(&a->sb->rename_lock, &lc_rename);
-	mutex_lock_two(&a->lock, &b->lock, &lc_inode_dir);
+	if (dentry_is_ancestor(r->to.cur.dentry, r->from.cur.dentry)) {
+		mutex_lock(&b->lock, &lc_inode_dir);
+		mutex_lock(&a->lock, &lc_inode_dir);
+	} else if (dentry_is_ancestor(r->from.cur.dentry, r->to.cur.dentry)) {
+		mutex_lock(&a->lock, &lc_inode_dir);
+		mutex_lock(&b->lock, &lc_inode_dir);
+	} else {
+		mutex_lock_two(&a->lock, &b->lock, &lc_inode_dir);
+	}
 }
 
 static void rename_unlock(struct rename *r) NO_THREAD_SAFETY_ANALYSIS
@@ -464,9 +484,12 @@ int vfs_rename(struct subject *s, int old_dirfd, const char *old_path, int new_d
 	struct rename *r;
 	int err;
 
-	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
-	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
+	if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))
+		return -EINVAL;
+	if (flags & RENAME_WHITEOUT && !subject_capable(s, CAP_MKNOD))
+		return -EPERM;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;

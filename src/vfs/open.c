@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <stdio.h>
 
 #include "cred/cred.h"
 #include "vfs/internal.h"
@@ -14,8 +15,8 @@ struct opening {
 	u32 flags;
 	u32 mode; /* of a file to be created */
 	int access; /* R_OK, W_OK, X_OK to be checked */
-	bool exec;
-	bool created;
+	bool exec, tmpfile;
+	bool created; /* O_TMPFILE too */
 };
 
 static int access_of(u32 flags)
@@ -88,6 +89,31 @@ static int inode_open(struct subject *s, struct inode *inode, struct file *f)
 	return -ENXIO;
 }
 
+/* Count the file among those that write, or that forbid it. */
+static int claim_writing(struct opening *o, struct file *f)
+{
+	if (!S_ISREG(f->inode->mode) || !f->path.mnt)
+		return 0;
+	if (o->exec)
+		return file_claim(f, -1);
+	return f->writable ? file_claim(f, 1) : 0;
+}
+
+/* For O_TRUNC. */
+static int truncate_opened(struct opening *o, struct file *f)
+{
+	int err;
+
+	if (!(o->flags & O_TRUNC) || o->created || !S_ISREG(f->inode->mode))
+		return 0;
+	err = inode_claim(f->inode, 1);
+	if (err)
+		return err;
+	err = inode_truncate(o->s, f->inode, 0);
+	inode_unclaim(f->inode, 1);
+	return err;
+}
+
 static int open_place(struct opening *o, const struct path *p, struct file **ret)
 {
 	struct file *f;
@@ -102,9 +128,11 @@ static int open_place(struct opening *o, const struct path *p, struct file **ret
 			  &f);
 	if (err)
 		return err;
-	err = inode_open(o->s, f->inode, f);
-	if (!err && o->flags & O_TRUNC && !o->created && S_ISREG(f->inode->mode))
-		err = inode_truncate(o->s, f->inode, 0);
+	err = claim_writing(o, f);
+	if (!err)
+		err = inode_open(o->s, f->inode, f);
+	if (!err)
+		err = truncate_opened(o, f);
 	if (err) {
 		file_put(f);
 		return err;
@@ -185,8 +213,9 @@ static int opening_init(struct opening *o, struct subject *s, const struct open_
 		o->flags &= O_PATH_FLAGS;
 		return 0;
 	}
-	if ((o->flags & O_TMPFILE) == O_TMPFILE)
-		return o->flags & O_ACCMODE ? -EOPNOTSUPP : -EINVAL;
+	o->tmpfile = (o->flags & O_TMPFILE) == O_TMPFILE;
+	if (o->tmpfile && !(o->flags & O_ACCMODE))
+		return -EINVAL;
 	if ((o->flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
 		return -EINVAL;
 	o->mode = S_IFREG | (how->mode & 07777 & ~umask);
@@ -195,6 +224,45 @@ static int opening_init(struct opening *o, struct subject *s, const struct open_
 	if (o->exec)
 		o->access = X_OK;
 	return 0;
+}
+
+/* O_TMPFILE: a file without a name in directory p. */
+static int open_tmpfile(struct opening *o, const struct path *p, struct file **ret)
+{
+	struct path at = { .mnt = p->mnt };
+	struct inode *dir = p->dentry->inode, *inode;
+	char name[24];
+	struct qname q;
+	int err;
+
+	err = path_want_write(p);
+	if (!err)
+		err = inode_permission(o->s, dir, W_OK | X_OK);
+	if (err)
+		return err;
+	if (!dir->ops->tmpfile)
+		return -EOPNOTSUPP;
+	mutex_lock(&dir->lock, &lc_inode_dir);
+	err = dir->ops->tmpfile(o->s, dir, o->mode, &inode);
+	mutex_unlock(&dir->lock, &lc_inode_dir);
+	if (err)
+		return err;
+	inode->linkable = !(o->flags & O_EXCL);
+	snprintf(name, sizeof(name), "#%lu", inode->ino);
+	q = dcache_qname(dir->sb, name, strlen(name));
+	at.dentry = dentry_create(dir->sb, p->dentry, &q, inode);
+	if (!at.dentry) {
+		inode_put(inode);
+		return -ENOMEM;
+	}
+	at.dentry->dead = true;
+	o->created = true;
+	o->flags &= ~(u32)O_DIRECTORY;
+	err = open_place(o, &at, ret);
+	if (!err)
+		(*ret)->flags |= O_DIRECTORY; /* as F_GETFL shows it */
+	dentry_put(at.dentry);
+	return err;
 }
 
 int vfs_open(struct subject *s, int dirfd, const char *path, const struct open_how_k *how,
@@ -216,7 +284,9 @@ int vfs_open(struct subject *s, int dirfd, const char *path, const struct open_h
 	if (err)
 		return err;
 	err = o.flags & O_CREAT ? open_create(&o, &w) : walk_to_end(&w);
-	if (!err)
+	if (!err && o.tmpfile)
+		err = open_tmpfile(&o, &w.cur, ret);
+	else if (!err)
 		err = o.flags & O_PATH ? open_o_path(s, &w.cur, o.flags, ret) :
 					 open_place(&o, &w.cur, ret);
 	walk_fini(&w);
@@ -232,5 +302,7 @@ int vfs_open_path(struct subject *s, const struct path *p, u32 flags, struct fil
 	err = opening_init(&o, s, &how);
 	if (err)
 		return err;
+	if (o.tmpfile)
+		return dentry_is_dir(p->dentry) ? open_tmpfile(&o, p, ret) : -ENOTDIR;
 	return o.flags & O_PATH ? open_o_path(s, p, o.flags, ret) : open_place(&o, p, ret);
 }

@@ -74,6 +74,15 @@ struct open_how_k {
 			      const struct iattr *attr); /* permission too */
 [[nodiscard]] ssize_t vfs_readlink(struct subject *s, const struct path *p, char *buf, size_t size);
 [[nodiscard]] int vfs_truncate(struct subject *s, const struct path *p, s64 size);
+/* getxattr(2) and its like; names and values are in kernel memory. size 0 asks for the size needed.
+ */
+[[nodiscard]] ssize_t vfs_getxattr(struct subject *s, const struct path *p, const char *name,
+				   void *buf, size_t size);
+[[nodiscard]] ssize_t vfs_listxattr(struct subject *s, const struct path *p, char *buf,
+				    size_t size);
+/* Null value: removexattr. */
+[[nodiscard]] int vfs_setxattr(struct subject *s, const struct path *p, const char *name,
+			       const void *value, size_t size, int flags);
 [[nodiscard]] int vfs_statfs(struct subject *s, const struct path *p, struct host_statfs *ret);
 
 /* Open what path names (O_PATH of a magic link's target, and so on); no walk. Permission is

@@ -32,6 +32,7 @@ struct mount;
 struct strbuf;
 struct super;
 struct uio;
+struct xattrs;
 
 #define NAME_MAX_GUEST 255
 #define PATH_MAX_GUEST 4096
@@ -67,6 +68,7 @@ enum {
 struct kstat {
 	u32 mode, nlink, uid, gid;
 	u64 dev, rdev, ino, size, blocks, blksize;
+	u64 mount; /* of a host file: the number of its mount on the host; else 0 */
 	struct timespec atime, mtime, ctime, btime;
 	bool has_btime;
 };
@@ -98,8 +100,10 @@ struct inode_ops {
 	int (*link)(struct subject *s, struct inode *inode, struct inode *dir, const char *name);
 	int (*unlink)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
 	int (*rmdir)(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
-	/* flags: RENAME_NOREPLACE (checked by the caller), RENAME_EXCHANGE. target is null if
-	 * new_name is free. */
+	/* An inode without a name (O_TMPFILE), nlink 0. Null: -EOPNOTSUPP. */
+	int (*tmpfile)(struct subject *s, struct inode *dir, u32 mode, struct inode **ret_inode);
+	/* flags: RENAME_NOREPLACE (checked by the caller), RENAME_EXCHANGE, RENAME_WHITEOUT. target
+	 * is null if new_name is free. */
 	int (*rename)(struct subject *s, struct inode *old_dir, const char *old_name,
 		      struct inode *victim, struct inode *new_dir, const char *new_name,
 		      struct inode *target, u32 flags);
@@ -114,6 +118,18 @@ struct inode_ops {
 	int (*setattr)(struct subject *s, struct inode *inode, const struct iattr *attr);
 	/* mask: R_OK|W_OK|X_OK. Null: generic_permission (mode bits and capabilities). */
 	int (*permission)(struct subject *s, struct inode *inode, int mask);
+	/*
+	 * Extended attributes; of the name, its name space has been checked (user, trusted,
+	 * security), and permission. The inode's lock held for reading too. size 0: how much is
+	 * needed. Names of the list end with a NUL. -ENODATA, -ERANGE. Null: -EOPNOTSUPP, but an
+	 * empty list.
+	 */
+	ssize_t (*getxattr)(struct subject *s, struct inode *inode, const char *name, void *buf,
+			    size_t size);
+	ssize_t (*listxattr)(struct subject *s, struct inode *inode, char *buf, size_t size);
+	/* flags: XATTR_CREATE, XATTR_REPLACE. Null value: remove it. */
+	int (*setxattr)(struct subject *s, struct inode *inode, const char *name, const void *value,
+			size_t size, int flags);
 	/* Fill in file->ops and private data of a file being opened (file->inode, flags are set).
 	 */
 	int (*open)(struct subject *s, struct inode *inode, struct file *file);
@@ -214,6 +230,9 @@ struct inode {
 	void *private; /* [file system] arena object */
 	struct file_locks *locks; /* [a] made with the first lock (locks.c) */
 	void *fifo; /* [lc_inode] struct pipe of a fifo */
+	struct xattrs *xattrs; /* [inode lock] where the file system keeps them here; owned */
+	_Atomic s32 writers; /* [a] files open for writing; negative: programs being run */
+	_Atomic bool linkable; /* [a] of O_TMPFILE: may get its first name */
 };
 
 /* A name in a directory. The tree and the hash are protected by lc_dcache. */
@@ -268,6 +287,7 @@ struct file {
 	s64 pos; /* [pos_lock] */
 	void *private; /* [I] the op's: arena object */
 	const struct cred *cred; /* [I] opener; owned */
+	_Atomic s32 write_claim; /* [a] its part of inode->writers: 1, 0 or -1 */
 	struct spin lock; /* class lc_file */
 	struct list epitems; /* [lc_file] epoll registrations on this file */
 	u32 owner_pid; /* [lc_file] F_SETOWN */
@@ -292,6 +312,12 @@ struct file *file_get(struct file *f);
  * fd table. */
 void file_put(struct file *f);
 u32 file_poll(struct file *f);
+/*
+ * f's part in who may write to its inode: claim 1 counts it as a writer, -1 forbids writing while f
+ * is open (a program that is run). Undone by file_put or file_unclaim. -ETXTBSY.
+ */
+[[nodiscard]] int file_claim(struct file *f, int claim);
+void file_unclaim(struct file *f);
 ssize_t file_read(struct subject *s, struct file *f, struct uio *to,
 		  s64 *pos); /* checks mode; pos null: file->pos */
 ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos);
@@ -326,6 +352,12 @@ int inode_getattr(struct subject *s, struct inode *inode, struct kstat *ret);
 void inode_fill_kstat(struct inode *inode, struct kstat *ret);
 /* Apply mode, uid, gid, atime, mtime of attr to the fields (not the size); ctime becomes now. */
 void inode_set_fields(struct inode *inode, const struct iattr *attr);
+/* Count one more writer (claim 1) or forbidder (-1) of writing: -ETXTBSY if there are others of the
+ * other kind. inode_unclaim takes it back. */
+[[nodiscard]] int inode_claim(struct inode *inode, int claim);
+void inode_unclaim(struct inode *inode, int claim);
+/* A write by others than the mighty takes setuid and setgid away. */
+void inode_strip_privileges(struct subject *s, struct inode *inode);
 /* Owner, group and mode of a new inode in dir (setgid directories). */
 void inode_new_owner(struct subject *s, struct inode *dir, u32 *mode, u32 *ret_uid, u32 *ret_gid);
 enum { TOUCH_ATIME = 1, TOUCH_MTIME = 2, TOUCH_CTIME = 4 };
@@ -391,6 +423,8 @@ struct dir_context {
 
 /* For iterate: "." and ".." at positions 0 and 1; entries proper start at 2. False: no room. */
 bool dir_emit_dots(struct file *f, struct dir_context *ctx);
+/* The inode number of ".." of an open directory. */
+u64 file_parent_ino(const struct file *f);
 
 /* ---- data ---- */
 

@@ -111,6 +111,7 @@ static int hostfs_getattr(struct subject *s, struct inode *inode, struct kstat *
 	ret->dev = n->host_dev ? n->host_dev : inode->sb->dev;
 	ret->blocks = n->blocks;
 	ret->blksize = n->blksize;
+	ret->mount = n->mount_id;
 	ret->has_btime = ret->btime.tv_sec != 0;
 	return 0;
 }

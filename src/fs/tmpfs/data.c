@@ -67,14 +67,31 @@ static int space_error(long err)
 
 /* ---- the account ---- */
 
-static bool charge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
+static int take_bytes(struct tmpfs *fs, u64 bytes)
 {
 	u64 used = fs->used;
 
 	do {
 		if (bytes > fs->limit || used > fs->limit - bytes)
-			return false;
+			return -ENOSPC;
 	} while (!atomic_compare_exchange_weak(&fs->used, &used, used + bytes));
+	return 0;
+}
+
+int tmpfs_charge_bytes(struct super *sb, u64 bytes)
+{
+	return take_bytes(tmpfs_of(sb), bytes);
+}
+
+void tmpfs_uncharge_bytes(struct super *sb, u64 bytes)
+{
+	tmpfs_of(sb)->used -= bytes;
+}
+
+static bool charge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
+{
+	if (take_bytes(fs, bytes))
+		return false;
 	d->charged += bytes;
 	return true;
 }
@@ -441,6 +458,22 @@ int tmpfs_data_fd_get(struct inode *inode, bool readonly, int *ret_fd)
 		return ret == -ENOSPC ? -ENOMEM : ret;
 	*ret_fd = ret;
 	return 0;
+}
+
+static bool is_fd(const struct host_file *f, int fd)
+{
+	return f && f->fd == fd;
+}
+
+bool tmpfs_has_fd(struct inode *inode, int fd)
+{
+	struct tmpfs_data *d = tmpfs_data_of(inode);
+	bool ret;
+
+	mutex_lock(&d->lock, &lc_mappable);
+	ret = is_fd(d->mem, fd) || is_fd(d->mem_readonly, fd);
+	mutex_unlock(&d->lock, &lc_mappable);
+	return ret;
 }
 
 void tmpfs_data_fd_put(struct inode *inode, int fd)

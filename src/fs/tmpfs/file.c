@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <unistd.h>
 
 #include "fs/tmpfs/internal.h"
@@ -32,22 +31,6 @@ static ssize_t tmpfs_read(struct subject *s, struct file *f, struct uio *to, s64
 	if (!(f->flags & O_NOATIME))
 		inode_touch(f->inode, TOUCH_ATIME);
 	return done ? done : n;
-}
-
-/* A write by others than the mighty takes setuid and setgid away. */
-static void strip_privileges(struct subject *s, struct inode *inode)
-{
-	u32 kill = 0;
-
-	if (inode->mode & S_ISUID)
-		kill |= S_ISUID;
-	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		kill |= S_ISGID;
-	if (!kill || subject_capable(s, CAP_FSETID))
-		return;
-	spin_lock(&inode->attr_lock, &lc_inode_attr);
-	inode->mode &= ~kill;
-	spin_unlock(&inode->attr_lock, &lc_inode_attr);
 }
 
 /* Write room bytes, of which the first have are in the buffer already. Inode lock held. */
@@ -101,7 +84,7 @@ static ssize_t tmpfs_write(struct subject *s, struct file *f, struct uio *from, 
 	mutex_lock(&f->inode->lock, &lc_inode);
 	n = file_write_room(s, f, pos, want, TMPFS_MAX_SIZE);
 	if (n > 0) {
-		strip_privileges(s, f->inode);
+		inode_strip_privileges(s, f->inode);
 		n = write_locked(f, from, &b, have, (size_t)n, pos);
 	}
 	if (n > 0)

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@
 #include "arena/slab.h"
 #include "cred/cred.h"
 #include "fs/tmpfs/internal.h"
+#include "vfs/xattr.h"
 
 #define TMPFS_MAGIC 0x01021994
 #define INODES_MIN 1024
@@ -42,19 +43,36 @@ static const struct inode_ops *ops_for(u32 mode)
 	}
 }
 
-int tmpfs_inode_create(struct super *sb, u32 mode, u32 uid, u32 gid, u64 rdev, struct inode **ret)
+int tmpfs_charge_inodes(struct super *sb, u64 count)
 {
 	struct tmpfs *fs = tmpfs_of(sb);
-	struct inode *inode;
-	int err = 0;
+	u64 used = fs->inodes;
 
-	if (fs->inodes >= fs->inode_limit)
-		return -ENOSPC;
+	do {
+		if (count > fs->inode_limit || used > fs->inode_limit - count)
+			return -ENOSPC;
+	} while (!atomic_compare_exchange_weak(&fs->inodes, &used, used + count));
+	return 0;
+}
+
+void tmpfs_uncharge_inodes(struct super *sb, u64 count)
+{
+	tmpfs_of(sb)->inodes -= count;
+}
+
+int tmpfs_inode_create(struct super *sb, u32 mode, u32 uid, u32 gid, u64 rdev, struct inode **ret)
+{
+	struct inode *inode;
+	int err = tmpfs_charge_inodes(sb, 1);
+
+	if (err)
+		return err;
 	inode = inode_create(sb, ops_for(mode), super_new_ino(sb), mode, uid, gid);
-	if (!inode)
+	if (!inode) {
+		tmpfs_uncharge_inodes(sb, 1);
 		return -ENOSPC;
+	}
 	inode->rdev = rdev;
-	fs->inodes++;
 	if (S_ISDIR(mode))
 		err = tmpfs_dir_init(inode);
 	else if (S_ISREG(mode))
@@ -69,7 +87,8 @@ int tmpfs_inode_create(struct super *sb, u32 mode, u32 uid, u32 gid, u64 rdev, s
 
 static void tmpfs_evict(struct inode *inode)
 {
-	tmpfs_of(inode->sb)->inodes--;
+	tmpfs_uncharge_inodes(inode->sb, 1);
+	tmpfs_uncharge_bytes(inode->sb, xattrs_cost_all(inode->xattrs));
 	if (!inode->private)
 		return;
 	if (S_ISDIR(inode->mode))
@@ -114,12 +133,45 @@ static int tmpfs_setattr(struct subject *s, struct inode *inode, const struct ia
 	return 0;
 }
 
+/* ---- extended attributes ---- */
+
+int tmpfs_set_xattr(struct super *sb, struct inode *inode, const char *name, const void *value,
+		    size_t size, int flags)
+{
+	u64 old = xattrs_cost(inode->xattrs, name), new = value ? xattr_cost(name, size) : 0;
+	int err;
+
+	err = tmpfs_charge_bytes(sb, new);
+	if (err)
+		return err;
+	err = xattrs_set(&inode->xattrs, name, value, size, flags);
+	tmpfs_uncharge_bytes(sb, err ? new : old);
+	return err;
+}
+
+static int tmpfs_setxattr(struct subject *s, struct inode *inode, const char *name,
+			  const void *value, size_t size, int flags)
+{
+	return tmpfs_set_xattr(inode->sb, inode, name, value, size, flags);
+}
+
+static ssize_t tmpfs_getxattr(struct subject *s, struct inode *inode, const char *name, void *buf,
+			      size_t size)
+{
+	return xattrs_get(inode->xattrs, name, buf, size);
+}
+
+static ssize_t tmpfs_listxattr(struct subject *s, struct inode *inode, char *buf, size_t size)
+{
+	return xattrs_list(inode->xattrs, buf, size);
+}
+
 /* ---- names ---- */
 
 static int tmpfs_lookup(struct subject *s, struct inode *dir, const char *name,
 			struct inode **ret_inode)
 {
-	struct tmpfs_entry *e = tmpfs_dir_find(dir, name);
+	struct nametab_entry *e = tmpfs_dir_find(dir, name);
 
 	if (e) {
 		inode_get(e->inode);
@@ -131,7 +183,7 @@ static int tmpfs_lookup(struct subject *s, struct inode *dir, const char *name,
 static int add_name(struct inode *dir, const char *name, struct inode *inode)
 {
 	struct tmpfs *fs = tmpfs_of(dir->sb);
-	struct tmpfs_entry *e = tmpfs_entry_create(dir, name, inode);
+	struct nametab_entry *e = tmpfs_entry_create(dir, name, inode);
 	int err;
 
 	if (!e)
@@ -140,7 +192,7 @@ static int add_name(struct inode *dir, const char *name, struct inode *inode)
 	err = tmpfs_dir_insert(dir, e);
 	spin_unlock(&fs->lock, &lc_fs);
 	if (err) {
-		tmpfs_entry_destroy(e);
+		nametab_entry_destroy(e);
 		return err;
 	}
 	inode_touch(dir, TOUCH_MTIME | TOUCH_CTIME);
@@ -209,13 +261,44 @@ static int tmpfs_symlink(struct subject *s, struct inode *dir, const char *name,
 	return 0;
 }
 
+static int tmpfs_tmpfile(struct subject *s, struct inode *dir, u32 mode, struct inode **ret)
+{
+	u32 uid, gid;
+	int err;
+
+	inode_new_owner(s, dir, &mode, &uid, &gid);
+	err = tmpfs_inode_create(dir->sb, mode, uid, gid, 0, ret);
+	if (!err)
+		(*ret)->nlink = 0;
+	return err;
+}
+
+int tmpfs_create_data(struct super *sb, struct inode **ret)
+{
+	return tmpfs_inode_create(sb, S_IFREG | 0600, 0, 0, 0, ret);
+}
+
+/* A link takes as much of the account as a file does, or a guest could make them without end. */
 static int tmpfs_link(struct subject *s, struct inode *inode, struct inode *dir, const char *name)
 {
-	int err = add_name(dir, name, inode);
+	u64 charge = inode->nlink ? 1 : 0; /* an O_TMPFILE has paid for its first name */
+	int err = tmpfs_charge_inodes(dir->sb, charge);
 
-	if (!err)
+	if (err)
+		return err;
+	err = add_name(dir, name, inode);
+	if (err)
+		tmpfs_uncharge_inodes(dir->sb, charge);
+	else
 		inode_add_nlink(inode, 1);
 	return err;
+}
+
+static void drop_link(struct inode *inode)
+{
+	if (inode->nlink > 1)
+		tmpfs_uncharge_inodes(inode->sb, 1);
+	inode_add_nlink(inode, -1);
 }
 
 /* The caller holds the victim, so that it is not destroyed here. */
@@ -223,15 +306,15 @@ static int tmpfs_unlink(struct subject *s, struct inode *dir, const char *name,
 			struct inode *victim)
 {
 	struct tmpfs *fs = tmpfs_of(dir->sb);
-	struct tmpfs_entry *e = tmpfs_dir_find(dir, name);
+	struct nametab_entry *e = tmpfs_dir_find(dir, name);
 
 	if (!e)
 		return -ENOENT;
 	spin_lock(&fs->lock, &lc_fs);
 	tmpfs_dir_erase(dir, e);
 	spin_unlock(&fs->lock, &lc_fs);
-	tmpfs_entry_destroy(e);
-	inode_add_nlink(victim, -1);
+	nametab_entry_destroy(e);
+	drop_link(victim);
 	inode_touch(dir, TOUCH_MTIME | TOUCH_CTIME);
 	return 0;
 }
@@ -239,7 +322,7 @@ static int tmpfs_unlink(struct subject *s, struct inode *dir, const char *name,
 static int tmpfs_rmdir(struct subject *s, struct inode *dir, const char *name, struct inode *victim)
 {
 	struct tmpfs *fs = tmpfs_of(dir->sb);
-	struct tmpfs_entry *e = tmpfs_dir_find(dir, name);
+	struct nametab_entry *e = tmpfs_dir_find(dir, name);
 	int err;
 
 	if (!e)
@@ -251,7 +334,7 @@ static int tmpfs_rmdir(struct subject *s, struct inode *dir, const char *name, s
 	spin_unlock(&fs->lock, &lc_fs);
 	if (err)
 		return err;
-	tmpfs_entry_destroy(e);
+	nametab_entry_destroy(e);
 	inode_add_nlink(victim, -2);
 	inode_add_nlink(dir, -1);
 	inode_touch(dir, TOUCH_MTIME | TOUCH_CTIME);
@@ -260,8 +343,8 @@ static int tmpfs_rmdir(struct subject *s, struct inode *dir, const char *name, s
 
 /* ---- rename ---- */
 
-static int exchange(struct inode *old_dir, struct tmpfs_entry *a, struct inode *new_dir,
-		    struct tmpfs_entry *b)
+static int exchange(struct inode *old_dir, struct nametab_entry *a, struct inode *new_dir,
+		    struct nametab_entry *b)
 {
 	struct tmpfs *fs = tmpfs_of(old_dir->sb);
 	bool a_dir = S_ISDIR(a->inode->mode), b_dir = S_ISDIR(b->inode->mode);
@@ -280,8 +363,8 @@ static int exchange(struct inode *old_dir, struct tmpfs_entry *a, struct inode *
 }
 
 /* Put the inode of old in the place of new, an entry that exists. */
-static int replace(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir,
-		   struct tmpfs_entry *new)
+static int replace(struct inode *old_dir, struct nametab_entry *old, struct inode *new_dir,
+		   struct nametab_entry *new)
 {
 	struct tmpfs *fs = tmpfs_of(old_dir->sb);
 	struct inode *target = new->inode;
@@ -299,18 +382,21 @@ static int replace(struct inode *old_dir, struct tmpfs_entry *old, struct inode 
 	spin_unlock(&fs->lock, &lc_fs);
 	if (err)
 		return err;
-	tmpfs_entry_destroy(old); /* with the target's reference */
-	inode_add_nlink(target, is_dir ? -2 : -1);
-	if (is_dir)
-		inode_add_nlink(old_dir, -1); /* one came to new_dir, but one went */
+	nametab_entry_destroy(old); /* with the target's reference */
+	if (!is_dir) {
+		drop_link(target);
+		return 0;
+	}
+	inode_add_nlink(target, -2);
+	inode_add_nlink(old_dir, -1); /* one came to new_dir, but one went */
 	return 0;
 }
 
-static int move(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir,
+static int move(struct inode *old_dir, struct nametab_entry *old, struct inode *new_dir,
 		const char *new_name)
 {
 	struct tmpfs *fs = tmpfs_of(old_dir->sb);
-	struct tmpfs_entry *new = tmpfs_entry_create(new_dir, new_name, old->inode);
+	struct nametab_entry *new = tmpfs_entry_create(new_dir, new_name, old->inode);
 	bool is_dir = S_ISDIR(old->inode->mode);
 	int err;
 
@@ -321,7 +407,7 @@ static int move(struct inode *old_dir, struct tmpfs_entry *old, struct inode *ne
 	if (!err)
 		tmpfs_dir_erase(old_dir, old);
 	spin_unlock(&fs->lock, &lc_fs);
-	tmpfs_entry_destroy(err ? new : old);
+	nametab_entry_destroy(err ? new : old);
 	if (!err && is_dir && old_dir != new_dir) {
 		inode_add_nlink(old_dir, -1);
 		inode_add_nlink(new_dir, 1);
@@ -329,24 +415,62 @@ static int move(struct inode *old_dir, struct tmpfs_entry *old, struct inode *ne
 	return err;
 }
 
+/* RENAME_WHITEOUT: what name in dir becomes, not there yet. */
+static int whiteout_create(struct subject *s, struct inode *dir, const char *name,
+			   struct nametab_entry **ret)
+{
+	u32 mode = S_IFCHR, uid, gid;
+	struct inode *inode;
+	int err;
+
+	inode_new_owner(s, dir, &mode, &uid, &gid);
+	err = tmpfs_inode_create(dir->sb, mode, uid, gid, 0, &inode);
+	if (err)
+		return err;
+	*ret = tmpfs_entry_create(dir, name, inode);
+	inode_put(inode);
+	return *ret ? 0 : -ENOSPC;
+}
+
+/* Unless dir, which may have lost its last name just now, has been removed meanwhile. */
+static void whiteout_insert(struct inode *dir, struct nametab_entry *e)
+{
+	struct tmpfs *fs = tmpfs_of(dir->sb);
+	int err;
+
+	spin_lock(&fs->lock, &lc_fs);
+	err = tmpfs_dir_insert(dir, e);
+	spin_unlock(&fs->lock, &lc_fs);
+	if (err)
+		nametab_entry_destroy(e);
+}
+
 static int tmpfs_rename(struct subject *s, struct inode *old_dir, const char *old_name,
 			struct inode *victim, struct inode *new_dir, const char *new_name,
 			struct inode *target, u32 flags)
 {
-	struct tmpfs_entry *old = tmpfs_dir_find(old_dir, old_name),
-			   *new = tmpfs_dir_find(new_dir, new_name);
-	int err;
+	struct nametab_entry *old = tmpfs_dir_find(old_dir, old_name),
+			     *new = tmpfs_dir_find(new_dir, new_name), *whiteout = NULL;
+	int err = 0;
 
 	if (!old || (target && !new))
 		return -ENOENT;
+	if (flags & RENAME_WHITEOUT)
+		err = whiteout_create(s, old_dir, old_name, &whiteout);
+	if (err)
+		return err;
 	if (flags & RENAME_EXCHANGE)
 		err = new ? exchange(old_dir, old, new_dir, new) : -ENOENT;
 	else if (new)
 		err = replace(old_dir, old, new_dir, new);
 	else
 		err = move(old_dir, old, new_dir, new_name);
-	if (err)
+	if (err) {
+		nametab_entry_destroy(whiteout);
 		return err;
+	}
+	if (whiteout)
+		whiteout_insert(old_dir, whiteout);
 	inode_touch(victim, TOUCH_CTIME);
 	inode_touch(old_dir, TOUCH_MTIME | TOUCH_CTIME);
 	inode_touch(new_dir, TOUCH_MTIME | TOUCH_CTIME);
@@ -389,7 +513,11 @@ DEFINE_OPS(struct inode_ops, tmpfs_dir_ops) = {
 	.link = tmpfs_link,
 	.unlink = tmpfs_unlink,
 	.rmdir = tmpfs_rmdir,
+	.tmpfile = tmpfs_tmpfile,
 	.rename = tmpfs_rename,
+	.getxattr = tmpfs_getxattr,
+	.listxattr = tmpfs_listxattr,
+	.setxattr = tmpfs_setxattr,
 	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_setattr,
 	.open = tmpfs_open_dir,
@@ -399,6 +527,9 @@ DEFINE_OPS(struct inode_ops, tmpfs_dir_ops) = {
 DEFINE_OPS(struct inode_ops, tmpfs_regular_ops) = {
 	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_setattr,
+	.getxattr = tmpfs_getxattr,
+	.listxattr = tmpfs_listxattr,
+	.setxattr = tmpfs_setxattr,
 	.open = tmpfs_open_regular,
 	.evict = tmpfs_evict,
 };
@@ -407,12 +538,18 @@ DEFINE_OPS(struct inode_ops, tmpfs_symlink_ops) = {
 	.readlink = tmpfs_readlink,
 	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_setattr,
+	.getxattr = tmpfs_getxattr,
+	.listxattr = tmpfs_listxattr,
+	.setxattr = tmpfs_setxattr,
 	.evict = tmpfs_evict,
 };
 
 DEFINE_OPS(struct inode_ops, tmpfs_special_ops) = {
 	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_setattr,
+	.getxattr = tmpfs_getxattr,
+	.listxattr = tmpfs_listxattr,
+	.setxattr = tmpfs_setxattr,
 	.evict = tmpfs_evict,
 };
 

@@ -4,6 +4,7 @@
 
 #include "fs/tmpfs/tmpfs.h"
 #include "sched/lock_order.h"
+#include "vfs/nametab.h"
 #include "vfs/vfs.h"
 
 struct host_file;
@@ -30,25 +31,11 @@ static inline struct tmpfs *tmpfs_of(const struct super *sb)
 
 /* ---- dir.c: the names in a directory ---- */
 
-/* A name. Entries are changed with both the directory's lock and lc_fs held, and read with either.
- */
-struct tmpfs_entry {
-	struct list order; /* in dir->entries, by rising cookie */
-	struct list hash_link;
-	u64 cookie; /* position in readdir */
-	struct inode *inode; /* owned */
-	u32 hash, len;
-	char name[];
-};
-
 struct tmpfs_dir {
 	struct inode *inode; /* [I] */
 	struct list all; /* [lc_fs] in tmpfs->dirs */
-	struct list entries;
-	struct list *buckets; /* arena array */
-	u32 bucket_count, count;
-	u64 next_cookie;
-	struct tmpfs_entry *hint; /* where the last readdir stopped, or null */
+	/* Changed with both the directory's lock and lc_fs held, and read with either. */
+	struct nametab names;
 	bool dead; /* [lc_fs] removed: takes no more names */
 };
 
@@ -59,13 +46,12 @@ static inline struct tmpfs_dir *tmpfs_dir_of(const struct inode *inode)
 
 [[nodiscard]] int tmpfs_dir_init(struct inode *inode);
 void tmpfs_dir_evict(struct inode *inode);
-struct tmpfs_entry *tmpfs_dir_find(struct inode *dir, const char *name);
+struct nametab_entry *tmpfs_dir_find(struct inode *dir, const char *name);
 /* An entry not yet in any directory; takes a reference to inode. */
-struct tmpfs_entry *tmpfs_entry_create(struct inode *dir, const char *name, struct inode *inode);
-void tmpfs_entry_destroy(struct tmpfs_entry *e); /* null is fine */
+struct nametab_entry *tmpfs_entry_create(struct inode *dir, const char *name, struct inode *inode);
 /* Put e in; -ENOENT if dir is dead. */
-[[nodiscard]] int tmpfs_dir_insert(struct inode *dir, struct tmpfs_entry *e) REQUIRES(lc_fs);
-void tmpfs_dir_erase(struct inode *dir, struct tmpfs_entry *e) REQUIRES(lc_fs);
+[[nodiscard]] int tmpfs_dir_insert(struct inode *dir, struct nametab_entry *e) REQUIRES(lc_fs);
+void tmpfs_dir_erase(struct inode *dir, struct nametab_entry *e) REQUIRES(lc_fs);
 /* Mark an empty directory dead; -ENOTEMPTY. */
 [[nodiscard]] int tmpfs_dir_kill(struct inode *dir) REQUIRES(lc_fs);
 /* Empty all directories of a super that nobody uses any more. */
@@ -115,4 +101,3 @@ u32 tmpfs_data_seals(const struct inode *inode);
 /* An inode of the type in mode, with empty contents. */
 [[nodiscard]] int tmpfs_inode_create(struct super *sb, u32 mode, u32 uid, u32 gid, u64 rdev,
 				     struct inode **ret);
-DECLARE_OPS(struct file_ops, tmpfs_file_ops);

@@ -13,6 +13,7 @@
 #include "cred/cred.h"
 #include "fs/devfs/devfs.h"
 #include "fs/hostfs/hostfs.h"
+#include "fs/overlay/overlay.h"
 #include "fs/stdio/stdio.h"
 #include "fs/tmpfs/memfd.h"
 #include "fs/tmpfs/tmpfs.h"
@@ -165,7 +166,7 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 {
 	static const char *const mountpoints[] = { "tmp", "dev", "proc" };
 	struct boot_subject boot;
-	struct super *root;
+	struct super *lower, *root;
 	struct mount_ns *ns;
 	struct cred *all;
 	int workdir_fd = -1, err;
@@ -177,13 +178,15 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 			log_warn("%s cannot be shown to the guest: error %d", config->workdir,
 				 -workdir_fd);
 	}
-	err = hostfs_create(iso->root_fd, 0, &root);
+	err = hostfs_create(iso->root_fd, 0, &lower);
 	if (err)
 		return err;
 	for (size_t i = 0; i < ARRAY_SIZE(mountpoints) && !err; i++)
-		err = hostfs_add_mountpoint(root, mountpoints[i]);
+		err = hostfs_add_mountpoint(lower, mountpoints[i]);
 	if (!err)
-		err = mount_ns_create(root, "/", SB_RDONLY | SB_NODEV | SB_NOSUID, &ns);
+		err = overlay_create(lower, tmpfs_limit(), iso->proc_fd, &root);
+	if (!err)
+		err = mount_ns_create(root, "overlay", SB_NOSUID, &ns);
 	if (err)
 		return err;
 	err = cred_create(kernel_get()->user_ns, 0, 0, NULL, 0, &all);

@@ -42,7 +42,15 @@ is "a program in PATH" "$out" found
 # ---- options ----
 for bad in "" nonsense run "run --" "run --nonsense -- x" "run --cpus" "run --cpus 0 x" \
 	"run --cpus x x" "run --timeout 0 x" "run --timeout soon x" "run --timeout -1s x" "run --env =x x" \
-	"run --log loud x" "run --workdir relative x" "run --workdir /nowhere $BB"; do
+	"run --log loud x" "run --workdir relative x" "run --workdir /nowhere $BB" \
+	"run --bind x" "run --bind :/mnt x" "run --bind /etc:mnt x" "run --bind /etc:/ x" \
+	"run --bind /etc:/mnt:rx x" "run --bind /etc:/a/../b x" "run --bind /nowhere:/mnt $BB" \
+	"run --tmpfs mnt x" "run --tmpfs / x" "run --tmpfs /./x x" "run --user root x" "run --user 1: x" \
+	"run --user 1:x x" "run --user -1 x" "run --user 4294967295 x" "run --user 1:2:3 x" \
+	"run --hostname a/b x" "run --hostname $(printf 'x%.0s' {1..65}) x" "run --memory 1M x" \
+	"run --memory 64Q x" "run --memory x x" "run --memory -64M x" "run --memory 99999999T x" \
+	"run --strace-filter nocall x" "run --strace-filter open,%noclass x" "run --strace-filter , x" \
+	"run --rootfs /nowhere $BB" "run --rootfs /etc/passwd $BB"; do
 	# shellcheck disable=SC2086
 	one_line "refused: donjon $bad" 125 "$DONJON" $bad
 done
@@ -64,10 +72,30 @@ is "--strace leaves stdout alone" "$out" text
 run --strace="$WORK/trace" -- "$BB" true
 like "--strace=FILE" "$(cat "$WORK/trace")" exit_group
 is "--strace=FILE leaves stderr alone" "$err" ""
+like "--strace names the task" "$(cat "$WORK/trace")" '^\[1 busybox\] '
+run --strace-filter uname,%network -- "${sh[@]}" 'uname; cat /etc/hostname' "$BB"
+is "--strace-filter NAME" "$(grep -c 'uname(' <<<"$err"),$(grep -c 'open' <<<"$err")" 2,0
+run --strace-filter '!%file,%desc,%memory' -- "${sh[@]}" 'trap : USR1; cat /etc/hostname; kill -USR1 $$; echo'
+is "--strace-filter !CLASS" "$(grep -c 'open\|mmap' <<<"$err")" 0
+like "--strace-filter: others and signals are shown" "$err" 'kill\(1, SIGUSR1\).*--- SIGUSR1 \{'
 exits "--log LEVEL:FILE" 0 "$DONJON" run --log debug:"$WORK/log" -- "$BB" true
 is "--log LEVEL:FILE leaves stderr alone" "$err" ""
 [[ -f $WORK/log ]]
 ok $? "--log LEVEL:FILE makes the file"
+
+run --hostname some-name -- "$BB" hostname
+is "--hostname" "$out" some-name
+run --user 12:34 -- "$BB" id
+is "--user UID:GID" "$(tr -cd 0-9, <<<"${out%%groups*}")" "1234"
+run --user 77 -- "${sh[@]}" 'id -u; id -g; id -G'
+is "--user UID" "$out" $'77\n77\n77'
+run --tmpfs /mnt --tmpfs /mnt/in/it -- "${sh[@]}" 'echo x >/mnt/in/it/file && cat /mnt/in/it/file'
+is "--tmpfs" "$out" x
+run --read-only -- "${sh[@]}" 'echo x >/file; echo x >/tmp/file && cat /tmp/file'
+like "--read-only" "$out:$err" '^x:.*Read-only file system'
+mkdir -p root/bin root/etc && cp "$BB" root/bin/busybox && echo theirs >root/etc/mark
+run --rootfs root -- /bin/busybox sh -c 'pwd; cat /etc/mark; ls / | sort | xargs'
+is "--rootfs" "$out" $'/\ntheirs\nbin dev etc proc tmp'
 SECONDS=0
 exits "--timeout ends a sleeper" 124 "$DONJON" run --timeout 500ms -- "$BB" sleep 100
 exits "--timeout ends a busy guest that ignores signals" 124 \

@@ -9,8 +9,32 @@
 #include "base/bug.h"
 #include "host/host.h"
 
+static _Atomic u32 g_host_fds_charged;
+static u32 g_host_fd_budget = UINT32_MAX;
+
+void host_fd_set_budget(u32 count)
+{
+	g_host_fd_budget = count;
+}
+
+bool host_fd_charge(void)
+{
+	if (atomic_fetch_add(&g_host_fds_charged, 1) < g_host_fd_budget)
+		return true;
+	atomic_fetch_sub(&g_host_fds_charged, 1);
+	return false;
+}
+
+void host_fd_uncharge(void)
+{
+	u32 old = atomic_fetch_sub(&g_host_fds_charged, 1);
+
+	BUG_ON(old == 0);
+}
+
 static void host_file_free(struct host_file *f)
 {
+	host_fd_uncharge();
 	free(f);
 }
 
@@ -26,10 +50,15 @@ void host_file_init(struct host_file *f, const struct host_file_ops *ops, int fd
 
 struct host_file *host_file_create(int fd)
 {
-	struct host_file *f = malloc(sizeof(*f));
+	struct host_file *f;
 
+	if (!host_fd_charge())
+		return NULL;
+	f = malloc(sizeof(*f));
 	if (f)
 		host_file_init(f, &host_file_plain_ops, fd);
+	else
+		host_fd_uncharge();
 	return f;
 }
 

@@ -7,10 +7,19 @@
  * The descriptor itself may come and go: a budget may close that of a file that nobody has pinned
  * and that knows how to open itself again. So a descriptor number is valid only between pin and
  * unpin. (Today nothing is closed early.)
+ *
+ * The budget counts the descriptors that a guest can make the kernel open, so that it never runs
+ * out of those that it needs itself. What is charged is uncharged when its descriptor is closed.
  */
 
 #include "base/refcount.h"
 #include "base/types.h"
+
+/* How many; before any is charged. */
+void host_fd_set_budget(u32 count);
+/* One more; false: there are too many, close one of your own or fail with -ENFILE. */
+[[nodiscard]] bool host_fd_charge(void);
+void host_fd_uncharge(void);
 
 struct host_file;
 
@@ -32,8 +41,8 @@ struct host_file {
 
 /* fd becomes f's own; one reference, the caller's. */
 void host_file_init(struct host_file *f, const struct host_file_ops *ops, int fd);
-/* As init, of a fresh heap object without reopen. Null when memory is short (then fd is still the
- * caller's). */
+/* As init, of a fresh heap object without reopen. Null when memory or the budget is short (then fd
+ * is still the caller's). Charged. */
 [[nodiscard]] struct host_file *host_file_create(int fd);
 struct host_file *host_file_get(struct host_file *f);
 /* Drop a reference; null is fine. Calls the host: no short lock may be held. */

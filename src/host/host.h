@@ -36,6 +36,7 @@ enum {
 	HC_STUB = 4,
 	HC_LIBC = 8,
 	HC_SAN = 16,
+	HC_BIND = 32,
 };
 /* Call fn for each row of calls.def that is in one of the sections. */
 void host_calls_for_each(unsigned int sections,
@@ -69,6 +70,19 @@ ssize_t host_readlinkat(int dirfd, const char *path, char *buf, size_t size);
 int host_faccessat2(int dirfd, const char *path, int mode, int flags);
 ssize_t host_getdents64(int fd, void *buf, size_t size);
 int host_ftruncate(int fd, s64 size);
+int host_fsync(int fd, bool data_only);
+/* Append at the end of fd, whoever else writes there. */
+ssize_t host_append(int fd, const void *buf, size_t size);
+int host_mkdirat(int dirfd, const char *name, mode_t mode);
+int host_symlinkat(const char *target, int dirfd, const char *name);
+int host_linkat(int old_dirfd, const char *old, int new_dirfd, const char *new);
+int host_unlinkat(int dirfd, const char *name, int flags);
+int host_renameat2(int old_dirfd, const char *old, int new_dirfd, const char *new,
+		   unsigned int flags);
+int host_fchmodat(int dirfd, const char *path, mode_t mode);
+/* Of the file that fd (of any kind, O_PATH too) is open on; ~0: unchanged. */
+int host_chown_fd(int fd, u32 uid, u32 gid);
+int host_utimens_fd(int fd, const struct timespec times[2]);
 int host_fallocate(int fd, int mode, s64 off, s64 size);
 int host_fcntl(int fd, int cmd, long arg);
 int host_ioctl(int fd, unsigned long cmd, void *arg);

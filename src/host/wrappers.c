@@ -114,6 +114,60 @@ int host_ftruncate(int fd, s64 size)
 	return (int)CALL2(SYS_ftruncate, fd, size);
 }
 
+int host_fsync(int fd, bool data_only)
+{
+	return (int)CALL1(data_only ? SYS_fdatasync : SYS_fsync, fd);
+}
+
+ssize_t host_append(int fd, const void *buf, size_t size)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = size };
+
+	/* An offset of -1: fd's own position, which the host moves to the end. */
+	return CALL6(SYS_pwritev2, fd, &iov, 1, -1, -1, RWF_APPEND);
+}
+
+int host_mkdirat(int dirfd, const char *name, mode_t mode)
+{
+	return (int)CALL3(SYS_mkdirat, dirfd, name, mode);
+}
+
+int host_symlinkat(const char *target, int dirfd, const char *name)
+{
+	return (int)CALL3(SYS_symlinkat, target, dirfd, name);
+}
+
+int host_linkat(int old_dirfd, const char *old, int new_dirfd, const char *new)
+{
+	return (int)CALL5(SYS_linkat, old_dirfd, old, new_dirfd, new, 0);
+}
+
+int host_unlinkat(int dirfd, const char *name, int flags)
+{
+	return (int)CALL3(SYS_unlinkat, dirfd, name, flags);
+}
+
+int host_renameat2(int old_dirfd, const char *old, int new_dirfd, const char *new,
+		   unsigned int flags)
+{
+	return (int)CALL5(SYS_renameat2, old_dirfd, old, new_dirfd, new, flags);
+}
+
+int host_fchmodat(int dirfd, const char *path, mode_t mode)
+{
+	return (int)CALL3(SYS_fchmodat, dirfd, path, mode);
+}
+
+int host_chown_fd(int fd, u32 uid, u32 gid)
+{
+	return (int)CALL5(SYS_fchownat, fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+int host_utimens_fd(int fd, const struct timespec times[2])
+{
+	return (int)CALL4(SYS_utimensat, fd, "", times, AT_EMPTY_PATH);
+}
+
 int host_fallocate(int fd, int mode, s64 off, s64 size)
 {
 	return (int)CALL4(SYS_fallocate, fd, mode, off, size);

@@ -83,15 +83,17 @@ static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, cons
 	return mount_new(s, ns, err, sb, "tmpfs", path, SB_NOSUID | SB_NODEV);
 }
 
-/* Make the directories of path below /tmp, all of them ours. */
-static int make_directories(struct subject *s, const char *path)
+/* Make the directories that lead to path, as far as they are missing. */
+static int make_parents(struct subject *s, const char *path)
 {
 	char part[PATH_MAX_GUEST];
 	size_t len = strlen(path);
 	int err = 0;
 
-	for (size_t i = strlen("/tmp/"); i <= len && !err; i++) {
-		if (path[i] != '/' && path[i])
+	if (len >= sizeof(part))
+		return -ENAMETOOLONG;
+	for (size_t i = 1; i < len && !err; i++) {
+		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);
 		part[i] = 0;
@@ -102,16 +104,80 @@ static int make_directories(struct subject *s, const char *path)
 	return err;
 }
 
+/* Make something of sb's kind to mount it on, if there is nothing. */
+static int make_target(struct subject *s, const char *path, bool is_dir)
+{
+	struct open_how_k how = { .flags = O_CREAT | O_EXCL | O_WRONLY, .mode = 0644 };
+	struct file *file;
+	struct path there;
+	int err = path_walk(s, AT_FDCWD, path, WALK_FOLLOW, &there);
+
+	if (!err)
+		path_put(&there);
+	if (err != -ENOENT)
+		return err;
+	err = make_parents(s, path);
+	if (!err && is_dir)
+		return vfs_mkdir(s, AT_FDCWD, path, 0755);
+	if (!err)
+		err = vfs_open(s, AT_FDCWD, path, &how, &file);
+	if (!err)
+		file_put(file);
+	return err;
+}
+
 /* The caller's directory is below /tmp, which the guest's own /tmp hides: show it there, read-only.
  */
-static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, const char *workdir)
+static int bind_workdir(struct subject *s, struct mount_ns *ns, int fd, int proc_fd,
+			const char *workdir)
 {
 	struct super *sb = NULL;
-	int err = make_directories(s, workdir);
+	int err = make_target(s, workdir, true);
 
 	if (!err)
 		err = hostfs_create(fd, HOSTFS_REVALIDATE, &sb);
+	if (!err)
+		hostfs_set_proc_fd(sb, proc_fd);
 	return mount_new(s, ns, err, sb, workdir, workdir, SB_RDONLY | SB_NODEV | SB_NOSUID);
+}
+
+static int mount_bind(struct subject *s, struct mount_ns *ns, const struct isolation *iso,
+		      const struct mount_request *m, int fd)
+{
+	u32 flags = SB_NODEV | SB_NOSUID | (m->readonly ? SB_RDONLY : 0);
+	struct super *sb = NULL;
+	int err = hostfs_create(fd, HOSTFS_REVALIDATE | (m->readonly ? 0 : HOSTFS_WRITABLE), &sb);
+
+	if (err)
+		return err;
+	hostfs_set_proc_fd(sb, iso->proc_fd);
+	err = make_target(s, m->target, S_ISDIR(sb->root->inode->mode));
+	if (err) {
+		super_put(sb);
+		return err;
+	}
+	return mount_new(s, ns, 0, sb, m->source, m->target, flags);
+}
+
+/* What --bind and --tmpfs ask for. *ret_what: the one that failed. */
+static int mount_requests(const struct sandbox_config *config, struct isolation *iso,
+			  struct subject *s, struct mount_ns *ns, const char **ret_what)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < config->mount_count && !err; i++) {
+		const struct mount_request *m = &config->mounts[i];
+
+		*ret_what = m->target;
+		if (m->source) {
+			err = mount_bind(s, ns, iso, m, iso->bind_fds[i]);
+			continue;
+		}
+		err = make_target(s, m->target, true);
+		if (!err)
+			err = mount_tmpfs(s, ns, iso->proc_fd, m->target);
+	}
+	return err;
 }
 
 static int mount_all(const struct sandbox_config *config, struct isolation *iso, struct subject *s,
@@ -121,7 +187,7 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp");
 
 	if (!err && workdir_fd >= 0)
-		err = bind_workdir(s, ns, workdir_fd, config->workdir);
+		err = bind_workdir(s, ns, workdir_fd, iso->proc_fd, config->workdir);
 	if (!err) {
 		err = devfs_create(&sb);
 		err = mount_new(s, ns, err, sb, "devtmpfs", "/dev", SB_NOSUID);
@@ -162,7 +228,7 @@ static int open_streams(const struct sandbox_config *config, struct subject *s)
 }
 
 int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
-		      const struct cred *cred, struct guest_root *ret)
+		      const struct cred *cred, struct guest_root *ret, const char **ret_what)
 {
 	static const char *const mountpoints[] = { "tmp", "dev", "proc" };
 	struct boot_subject boot;
@@ -171,7 +237,8 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 	struct cred *all;
 	int workdir_fd = -1, err;
 
-	if (!strncmp(config->workdir, "/tmp/", 5)) {
+	*ret_what = "the guest's root";
+	if (!config->rootfs && !strncmp(config->workdir, "/tmp/", 5)) {
 		workdir_fd =
 			host_openat(iso->root_fd, config->workdir + 1, O_PATH | O_DIRECTORY, 0);
 		if (workdir_fd < 0)
@@ -194,6 +261,11 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 		err = boot_subject_init(&boot, ns, all);
 	if (!err)
 		err = mount_all(config, iso, &boot.subject, ns, workdir_fd);
+	if (!err)
+		err = mount_requests(config, iso, &boot.subject, ns, ret_what);
+	/* Only now: to make places to mount on, it had to be writable. */
+	if (!err && config->readonly_root)
+		mount_set_flags(ns->root, ns->root->flags | SB_RDONLY);
 	if (!err) {
 		boot.subject.cred = cred;
 		err = open_streams(config, &boot.subject);

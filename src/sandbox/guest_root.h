@@ -19,12 +19,14 @@ struct guest_root {
 };
 
 /*
- * Mount the host's root read-only, a tmpfs on /tmp (with the caller's directory below it bound
- * read-only over it), devfs on /dev, procfs on /proc; open the standard streams. Takes iso->root_fd
- * over. Call from a fiber; parks.
+ * Mount the root under an overlay, a tmpfs on /tmp (with the caller's directory below it bound read-only
+ * over it), devfs on /dev, procfs on /proc, what the config asks for; open the standard streams.
+ * Takes iso->root_fd and the descriptors of binds over. *ret_what: what failed. Call from a fiber;
+ * parks.
  */
 [[nodiscard]] int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
-				    const struct cred *cred, struct guest_root *ret);
+				    const struct cred *cred, struct guest_root *ret,
+				    const char **ret_what);
 /*
  * Look name up as execvp would, with the PATH of config's environment and cred's permissions: ret
  * gets a path (size PATH_MAX_GUEST) that execve can be given. -ENOENT, -EACCES.

@@ -3,9 +3,9 @@
  *
  * The command clones the kernel process into a new pid and mount namespace (and a user namespace
  * when it has no privilege for these). The kernel process takes a private read-only copy of the
- * host's mount tree as a descriptor (open_tree), a procfs of its own pid namespace as another
- * (fsmount), then pivots into an empty tmpfs: from there no path leads anywhere, and only what lies
- * below those two descriptors can be reached. Then it gives up its capabilities. Source:
+ * host's mount tree as a descriptor (open_tree), one more of each bind, a procfs of its own pid
+ * namespace (fsmount), then pivots into an empty tmpfs: from there no path leads anywhere, and only
+ * what lies below those descriptors can be reached. Then it gives up its capabilities. Source:
  * mount_namespaces(7), user_namespaces(7), pivot_root(2), open_tree and fsmount in Linux.
  *
  * Where namespaces cannot be had, root_fd is the host's own root and proc_fd the host's procfs.
@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 
 #include "base/log.h"
+#include "host/file.h"
 #include "host/host.h"
 
 #define MS_REC_PRIVATE (0x4000 | 0x40000)
@@ -76,9 +77,9 @@ static int map_ids(u32 uid, u32 gid)
 	return write_file("/proc/self/gid_map", text);
 }
 
-static int set_attr_recursive(int fd)
+static int set_attr_recursive(int fd, u64 attr_set)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_HIDE };
+	struct mount_attr attr = { .attr_set = attr_set };
 
 	return (int)host_call(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH | AT_RECURSIVE,
 			      (long)&attr, sizeof(attr), 0);
@@ -129,7 +130,51 @@ static int pivot_to_empty(const char **what)
 	return ret;
 }
 
-static int enter_mounts(struct isolation *iso, const char **what)
+/* A private copy of the mounts at and below path, as a descriptor of it. */
+static int copy_tree(const char *path, u64 attr_set)
+{
+	int fd = (int)host_call(SYS_open_tree, AT_FDCWD, (long)path,
+				OPEN_TREE_CLONE_FLAG | AT_RECURSIVE | O_CLOEXEC, 0, 0, 0);
+	int ret = fd < 0 ? fd : set_attr_recursive(fd, attr_set);
+
+	if (ret >= 0)
+		return fd;
+	if (fd >= 0)
+		host_close(fd);
+	return ret;
+}
+
+static const char *root_of(const struct sandbox_config *config, const char **what)
+{
+	*what = config->rootfs ? config->rootfs : "copy the mount tree";
+	return config->rootfs ? config->rootfs : "/";
+}
+
+/* What --bind names, while the caller's paths can still be walked. */
+static int open_binds(struct isolation *iso, const struct sandbox_config *config, const char **what)
+{
+	for (u32 i = 0; i < config->mount_count; i++) {
+		const struct mount_request *m = &config->mounts[i];
+
+		iso->bind_fds[i] = -1;
+		if (!m->source)
+			continue;
+		*what = m->source;
+		if (iso->mount_ns)
+			iso->bind_fds[i] = copy_tree(
+				m->source, m->readonly ? MOUNT_ATTR_HIDE :
+							 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+		else
+			iso->bind_fds[i] = host_openat(AT_FDCWD, m->source, O_PATH, 0);
+		if (iso->bind_fds[i] < 0)
+			return iso->bind_fds[i];
+		iso->writes |= !m->readonly;
+	}
+	return 0;
+}
+
+static int enter_mounts(struct isolation *iso, const struct sandbox_config *config,
+			const char **what)
 {
 	int ret;
 
@@ -137,13 +182,10 @@ static int enter_mounts(struct isolation *iso, const char **what)
 	ret = (int)host_call(SYS_mount, 0, (long)"/", 0, MS_REC_PRIVATE, 0, 0);
 	if (ret)
 		return ret;
-	*what = "copy the mount tree";
-	iso->root_fd = (int)host_call(SYS_open_tree, AT_FDCWD, (long)"/",
-				      OPEN_TREE_CLONE_FLAG | AT_RECURSIVE | O_CLOEXEC, 0, 0, 0);
+	iso->root_fd = copy_tree(root_of(config, what), MOUNT_ATTR_HIDE);
 	if (iso->root_fd < 0)
 		return iso->root_fd;
-	*what = "make the root read-only";
-	ret = set_attr_recursive(iso->root_fd);
+	ret = open_binds(iso, config, what);
 	if (ret)
 		return ret;
 	if (iso->pid_ns) {
@@ -156,7 +198,23 @@ static int enter_mounts(struct isolation *iso, const char **what)
 	return pivot_to_empty(what);
 }
 
-int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret, const char **ret_what)
+static int ignore(int sig)
+{
+	return host_sigaction(sig, (void (*)(int, siginfo_t *, void *))(void (*)(void))SIG_IGN, 0,
+			      0);
+}
+
+/* A stream that nobody reads and the caller's limit of file sizes are errors to the guest, and no
+ * reason to die. */
+static int ignore_signals(void)
+{
+	int err = ignore(SIGPIPE);
+
+	return err ? err : ignore(SIGXFSZ);
+}
+
+int isolate_enter(u64 flags, const struct sandbox_config *config, struct isolation *ret,
+		  const char **ret_what)
 {
 	struct isolation iso = { .root_fd = -1, .proc_fd = -1 };
 	int err;
@@ -169,9 +227,15 @@ int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret, const char
 	err = (int)host_call(SYS_setsid, 0, 0, 0, 0, 0, 0);
 	if (err < 0)
 		return err;
+	/* What the guest makes on the host has the mode that the guest's umask leaves. */
+	host_call(SYS_umask, 0, 0, 0, 0, 0, 0);
+	*ret_what = "ignore signals";
+	err = ignore_signals();
+	if (err)
+		return err;
 	if (flags & CLONE_NEWUSER) {
 		*ret_what = "map ids";
-		err = map_ids(uid, gid);
+		err = map_ids(config->caller.uid, config->caller.gid);
 		if (err)
 			return err;
 	}
@@ -182,14 +246,17 @@ int isolate_enter(u64 flags, u32 uid, u32 gid, struct isolation *ret, const char
 			return iso.proc_fd;
 	}
 	if (iso.mount_ns) {
-		err = enter_mounts(&iso, ret_what);
+		err = enter_mounts(&iso, config, ret_what);
 		if (err)
 			return err;
 	} else {
-		*ret_what = "open /";
-		iso.root_fd = host_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+		iso.root_fd =
+			host_openat(AT_FDCWD, root_of(config, ret_what), O_PATH | O_DIRECTORY, 0);
 		if (iso.root_fd < 0)
 			return iso.root_fd;
+		err = open_binds(&iso, config, ret_what);
+		if (err)
+			return err;
 	}
 	*ret = iso;
 	return 0;
@@ -219,5 +286,7 @@ int isolate_drop_privileges(void)
 	if (ret)
 		return ret;
 	files.rlim_cur = files.rlim_max;
+	/* The other half is for stubs, and whatever else guests have only a say in. */
+	host_fd_set_budget((u32)min(files.rlim_max / 2, (rlim_t)1 << 20));
 	return host_prlimit(0, RLIMIT_NOFILE, &files, NULL);
 }

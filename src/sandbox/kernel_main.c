@@ -132,10 +132,11 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 				     .workdir = workdir,
 				     .cred = cred,
 				     .umask = config->caller.umask };
-	int ret = guest_root_create(config, &k->iso, cred, &root);
+	const char *what;
+	int ret = guest_root_create(config, &k->iso, cred, &root, &what);
 
 	if (ret) {
-		fail(k, EXIT_OWN_FAILURE, "cannot set up the guest's file systems", ret);
+		fail(k, EXIT_OWN_FAILURE, what, ret);
 		return;
 	}
 	ret = guest_root_find_workdir(config, &root, cred, workdir);
@@ -156,10 +157,17 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 
 static void create_guest(struct kernel_process *k)
 {
-	const struct caller *caller = &k->config->caller;
+	const struct sandbox_config *config = k->config;
+	const struct caller *caller = &config->caller;
+	struct user_ns *ns = kernel_get()->user_ns;
 	struct cred *cred;
-	int ret = cred_create(kernel_get()->user_ns, caller->uid, caller->gid, caller->groups,
-			      caller->group_count, &cred);
+	int ret;
+
+	if (config->user_given)
+		ret = cred_create(ns, config->uid, config->gid, NULL, 0, &cred);
+	else
+		ret = cred_create(ns, caller->uid, caller->gid, caller->groups, caller->group_count,
+				  &cred);
 
 	if (ret) {
 		fail(k, EXIT_OWN_FAILURE, "cannot make credentials", ret);
@@ -202,10 +210,10 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 {
 	const struct sandbox_config *config = k->config;
 	struct pf_config pf = { .spare_spaces = 1, .virtual_cpus = config->cpus != 0 };
-	struct kernel_args args = { .cpus = config->cpus };
+	struct kernel_args args = { .cpus = config->cpus, .hostname = config->hostname };
 	int ret;
 
-	ret = isolate_enter(flags, config->caller.uid, config->caller.gid, &k->iso, what);
+	ret = isolate_enter(flags, config, &k->iso, what);
 	if (ret)
 		return ret;
 	*what = "drop privileges";
@@ -238,7 +246,7 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	if (ret)
 		return ret;
 	*what = "start tracing";
-	ret = syscall_init(k->strace_fd);
+	ret = syscall_init(k->strace_fd, config->strace_filtered ? &config->strace_set : NULL);
 	if (!ret)
 		ret = ipc_init();
 	if (!ret)
@@ -248,7 +256,7 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	if (ret)
 		return ret;
 	*what = "install the kernel's own filter";
-	return isolate_seccomp();
+	return isolate_seccomp(k->iso.writes);
 }
 
 /* Opened while the host's root can still be reached. */

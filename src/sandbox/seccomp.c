@@ -40,9 +40,10 @@ static void allow(int nr, const char *name, unsigned int sections, void *arg)
 	}
 }
 
-int isolate_seccomp(void)
+int isolate_seccomp(bool writes)
 {
-	unsigned int sections = HC_KERNEL | HC_STUB | HC_LIBC | (SANITIZER_BUILD ? HC_SAN : 0);
+	unsigned int sections = HC_KERNEL | HC_STUB | HC_LIBC | (SANITIZER_BUILD ? HC_SAN : 0) |
+				(writes ? HC_BIND : 0);
 	struct filter_build b = { .ctx = seccomp_init(SCMP_ACT_KILL_PROCESS) };
 	int ret;
 

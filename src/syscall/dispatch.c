@@ -27,7 +27,7 @@ struct syscall_state *syscall_state(void)
 	return arena_root_of(ARENA_ROOT_SYSCALL);
 }
 
-int syscall_init(int strace_fd)
+int syscall_init(int strace_fd, const struct syscall_set *filter)
 {
 	struct syscall_state *state = slab_alloc(&slab_syscall_state);
 
@@ -35,6 +35,9 @@ int syscall_init(int strace_fd)
 		return -ENOMEM;
 	state->strace = strace_fd >= 0;
 	state->strace_fd = strace_fd;
+	state->strace_filtered = filter;
+	if (filter)
+		state->strace_set = *filter;
 	arena_set_root_of(ARENA_ROOT_SYSCALL, state);
 	return 0;
 }

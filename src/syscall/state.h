@@ -3,12 +3,15 @@
 /* What the system call layer keeps: one object. */
 
 #include "base/types.h"
+#include "syscall/syscall.h"
 
 struct task;
 
 struct syscall_state {
 	bool strace; /* [I] */
 	int strace_fd; /* [I] transient */
+	bool strace_filtered; /* [I] show only the calls of strace_set */
+	struct syscall_set strace_set; /* [I] */
 	_Atomic u64 logged[8]; /* [a] bit n: the lack of call n has been logged */
 };
 

@@ -1,10 +1,10 @@
 /*
  * strace: one line a call, written when it is over:
  *
- *	[pid] openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3
+ *	[pid comm] openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3
  *
  * Calls that may not come back as they were entered (exec, exit) are shown when they begin. What is
- *shown of guest memory is what it holds then.
+ * shown of guest memory is what it holds then.
  */
 
 #include "syscall/strace.h"
@@ -259,6 +259,36 @@ static void put_array(struct strbuf *sb, struct task *t, enum arg_struct type, u
 
 /* ---- calls ---- */
 
+bool strace_takes(int nr, bool path)
+{
+	const struct strace_call *call;
+
+	if ((unsigned int)nr >= ARRAY_SIZE(g_strace_calls))
+		return false;
+	call = &g_strace_calls[nr];
+	for (int i = 0; i < call->count; i++) {
+		u8 kind = call->arg[i].kind;
+
+		if (path ? kind == ARG_PATH : kind == ARG_FD || kind == ARG_DIRFD)
+			return true;
+	}
+	return false;
+}
+
+/* "[pid comm] "; the name is the guest's choice, so what is not printable is not printed. */
+static void put_task(struct strbuf *sb, struct task *t)
+{
+	char comm[sizeof(t->comm)];
+
+	spin_lock(&t->lock, &lc_task);
+	memcpy(comm, t->comm, sizeof(comm));
+	spin_unlock(&t->lock, &lc_task);
+	for (size_t i = 0; i < sizeof(comm); i++)
+		if (comm[i] && (comm[i] < ' ' || comm[i] > '~'))
+			comm[i] = '?';
+	strbuf_printf(sb, "[%u %.*s] ", task_tid(t), (int)sizeof(comm), comm);
+}
+
 static void put_pointer(struct strbuf *sb, struct task *t, const struct strace_arg *a,
 			const u64 args[6], u64 value, long result)
 {
@@ -334,7 +364,7 @@ static void put_call(struct strbuf *sb, struct task *t, int nr, const u64 args[6
 	const struct syscall_info *info = syscall_info(nr);
 	const struct strace_call *call = info ? &g_strace_calls[nr] : NULL;
 
-	strbuf_printf(sb, "[%u] ", task_tid(t));
+	put_task(sb, t);
 	if (!info) {
 		strbuf_printf(sb, "syscall_%d(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx)", nr,
 			      args[0], args[1], args[2], args[3], args[4], args[5]);
@@ -376,13 +406,20 @@ static const struct syscall_state *strace_on(void)
 	return unlikely(state && state->strace) ? state : NULL;
 }
 
+static bool is_shown(const struct syscall_state *state, int nr)
+{
+	if (!state->strace_filtered || (unsigned int)nr >= SYSCALL_SET_SIZE)
+		return true;
+	return state->strace_set.bits[nr / 64] >> (nr % 64) & 1;
+}
+
 void strace_exited(struct task *t, int nr, const u64 args[6], long result)
 {
 	const struct syscall_state *state = strace_on();
 	char line[LINE_MAX_SIZE] __attribute__((uninitialized));
 	struct strbuf sb;
 
-	if (likely(!state))
+	if (likely(!state) || !is_shown(state, nr))
 		return;
 	strbuf_init_fixed(&sb, line, sizeof(line));
 	put_call(&sb, t, nr, args, result);
@@ -396,7 +433,7 @@ void strace_entered(struct task *t, int nr)
 	char line[LINE_MAX_SIZE] __attribute__((uninitialized));
 	struct strbuf sb;
 
-	if (likely(!state))
+	if (likely(!state) || !is_shown(state, nr))
 		return;
 	strbuf_init_fixed(&sb, line, sizeof(line));
 	put_call(&sb, t, nr, t->syscall_args, 0);
@@ -413,7 +450,8 @@ void strace_signalled(struct task *t, const siginfo_t *info)
 	if (likely(!state))
 		return;
 	strbuf_init_fixed(&sb, line, sizeof(line));
-	strbuf_printf(&sb, "[%u] --- ", task_tid(t));
+	put_task(&sb, t);
+	strbuf_puts(&sb, "--- ");
 	put_signal(&sb, info->si_signo);
 	strbuf_printf(&sb, " {code=%d, ", info->si_code);
 	if (info->si_code > 0 &&

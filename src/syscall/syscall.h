@@ -17,11 +17,26 @@ struct syscall_info {
 	const char *note;
 };
 
+/* System calls by number. */
+#define SYSCALL_SET_SIZE 512
+struct syscall_set {
+	u64 bits[SYSCALL_SET_SIZE / 64];
+};
+
+/*
+ * Read what --strace-filter is given: names of calls and classes (%file, %desc, %process, %signal,
+ * %memory, %network, %time, %ids), separated by commas; all others, if a ! stands before them. 0,
+ * or -EINVAL with *ret_bad pointing at the name that is none.
+ */
+[[nodiscard]] int syscall_set_parse(const char *text, struct syscall_set *ret,
+				    const char **ret_bad);
+
 /*
  * Boot, once, after arena_create. strace_fd: the host descriptor that --strace writes to (it stays
- * the caller's to keep open), -1: no tracing.
+ * the caller's to keep open), -1: no tracing. filter: which calls are shown (signals
+ * always are); null: all.
  */
-[[nodiscard]] int syscall_init(int strace_fd);
+[[nodiscard]] int syscall_init(int strace_fd, const struct syscall_set *filter);
 
 /* Null if there is no such number. */
 const struct syscall_info *syscall_info(int nr);

@@ -232,6 +232,11 @@ int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb, const ch
 	return err;
 }
 
+void mount_set_flags(struct mount *m, u32 flags)
+{
+	__atomic_store_n(&m->flags, flags, __ATOMIC_RELAXED);
+}
+
 int path_want_write(const struct path *p)
 {
 	if (!p->mnt)

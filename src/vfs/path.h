@@ -102,6 +102,8 @@ void mount_ns_put(struct mount_ns *ns);
 /* As vfs_mount, on a place already found. */
 [[nodiscard]] int mount_attach(struct mount_ns *ns, struct super *sb, const char *source,
 			       const struct path *on, u32 flags);
+/* Replace a mount's flags (SB_RDONLY, ...). */
+void mount_set_flags(struct mount *m, u32 flags);
 /* /proc/PID/mounts, or mountinfo, as seen from root. */
 [[nodiscard]] int mount_ns_format(struct mount_ns *ns, const struct path *root, bool info,
 				  struct strbuf *out);

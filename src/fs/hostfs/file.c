@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cred/rlimit.h"
 #include "fs/hostfs/internal.h"
 #include "host/host.h"
 #include "sched/fiber.h"
+#include "sched/sched.h"
 
 #define DENTS_SIZE 32'768
 /* Positions of the made-up names, after all of the host's. */
@@ -36,7 +38,7 @@ static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s6
 		size_t size = (size_t)min(to->left, (u64)b.size);
 		ssize_t got;
 
-		fd = hostfs_fd_get(f->inode);
+		fd = hostfs_file_fd_get(f);
 		if (fd < 0) {
 			n = fd;
 			break;
@@ -55,6 +57,152 @@ static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s6
 	return done ? done : n;
 }
 
+/* One piece, at *pos; what is left of it goes back to from. */
+static ssize_t write_piece(struct file *f, struct uio *from, const char *buf, size_t size, s64 *pos)
+{
+	bool append = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_APPEND;
+	int fd = hostfs_wfd_get(f->inode, false);
+	ssize_t n = fd;
+	s64 end;
+
+	if (fd >= 0) {
+		sched_expect_delay();
+		n = append ? host_append(fd, buf, size) : host_pwrite(fd, buf, size, *pos);
+		if (n > 0) {
+			/* Others may have appended too: the host knows where ours ended. */
+			end = append ? host_lseek(fd, 0, SEEK_CUR) : *pos + n;
+			*pos = end;
+		}
+		hostfs_fd_put(f->inode);
+	}
+	if (n < (ssize_t)size)
+		uio_revert(from, size - (size_t)max(n, (ssize_t)0));
+	return n;
+}
+
+/* Write room bytes, of which the first have are in the buffer already. Inode lock held. */
+static ssize_t write_locked(struct file *f, struct uio *from, struct bounce *b, size_t have,
+			    size_t room, s64 *pos)
+{
+	ssize_t n = 0, done = 0;
+
+	while ((size_t)done < room) {
+		size_t size = min(room - (size_t)done, have ? have : b->size);
+
+		if (!have) {
+			n = uio_copy_from(from, b->buf, size);
+			if (n <= 0)
+				break;
+			size = (size_t)n;
+		} else if (size < have) {
+			uio_revert(from, have - size);
+		}
+		have = 0;
+		n = write_piece(f, from, b->buf, size, pos);
+		if (n <= 0)
+			break;
+		done += n;
+		if ((size_t)n < size || (fiber_current() && fiber_killed(fiber_current())))
+			break;
+	}
+	return done ? done : n;
+}
+
+/* The size as the host has it, if what follows depends on it. */
+static void refresh_for_write(struct subject *s, struct file *f)
+{
+	u64 limit = s && s->rlimits ? rlimit_get(s->rlimits, RLIMIT_FSIZE) : RLIM_INFINITY;
+
+	if (limit != RLIM_INFINITY || f->flags & O_APPEND)
+		hostfs_refresh(f->inode);
+}
+
+static ssize_t hostfs_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
+{
+	size_t have = 0;
+	struct bounce b;
+	ssize_t n = 0;
+
+	if (from->left == 0)
+		return 0;
+	bounce_init(&b, from->left);
+	/* What fits is fetched before the lock is taken, so that a slow guest delays only itself.
+	 */
+	if (from->left <= b.size) {
+		n = uio_copy_from(from, b.buf, (size_t)from->left);
+		if (n <= 0)
+			goto out;
+		have = (size_t)n;
+	}
+	mutex_lock(&f->inode->lock, &lc_inode);
+	refresh_for_write(s, f);
+	n = file_write_room(s, f, pos, have ? have : from->left, INT64_MAX);
+	if (n > 0) {
+		n = write_locked(f, from, &b, have, (size_t)n, pos);
+		hostfs_refresh(f->inode);
+	} else if (have) {
+		uio_revert(from, have);
+	}
+	mutex_unlock(&f->inode->lock, &lc_inode);
+out:
+	bounce_fini(&b);
+	return n;
+}
+
+struct fsync_call {
+	int fd;
+	bool data_only;
+};
+
+static long do_fsync(void *arg)
+{
+	const struct fsync_call *c = arg;
+
+	return host_fsync(c->fd, c->data_only);
+}
+
+static int hostfs_fsync(struct subject *s, struct file *f, bool data_only)
+{
+	struct fsync_call c = { .data_only = data_only };
+	int err;
+
+	if (!(hostfs_of(f->inode->sb)->flags & HOSTFS_WRITABLE) ||
+	    hostfs_node_of(f->inode)->state != NODE_PLAIN)
+		return 0;
+	c.fd = hostfs_file_fd_get(f);
+	if (c.fd < 0)
+		return c.fd;
+	err = (int)pool_call(do_fsync, &c);
+	hostfs_fd_put(f->inode);
+	return err;
+}
+
+static int hostfs_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len)
+{
+	int fd, err;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE |
+		     FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE))
+		return -EOPNOTSUPP;
+	mutex_lock(&f->inode->lock, &lc_inode);
+	fd = hostfs_wfd_get(f->inode, false);
+	err = fd;
+	if (fd >= 0) {
+		sched_expect_delay();
+		err = host_fallocate(fd, mode, off, len);
+		hostfs_fd_put(f->inode);
+		hostfs_refresh(f->inode);
+	}
+	mutex_unlock(&f->inode->lock, &lc_inode);
+	return err;
+}
+
+static void hostfs_release(struct file *f)
+{
+	if (hostfs_changes(f->inode->sb) && hostfs_node_of(f->inode)->state == NODE_PLAIN)
+		hostfs_drop(f->inode);
+}
+
 static s64 hostfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
 {
 	struct kstat st;
@@ -62,7 +210,7 @@ static s64 hostfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
 	int fd;
 
 	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
-		fd = hostfs_fd_get(f->inode);
+		fd = hostfs_file_fd_get(f);
 		if (fd < 0)
 			return fd;
 		ret = host_lseek(fd, off, whence);
@@ -75,8 +223,10 @@ static s64 hostfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
 
 static int hostfs_host_fd_get(struct file *f, bool shared, int *ret_fd)
 {
-	int fd = hostfs_fd_get(f->inode);
+	int fd;
 
+	/* A shared mapping writes what the file may: not what another opening may. */
+	fd = shared && f->writable ? hostfs_wfd_get(f->inode, true) : hostfs_fd_get(f->inode);
 	if (fd < 0)
 		return fd;
 	*ret_fd = fd;
@@ -90,6 +240,10 @@ static void hostfs_host_fd_put(struct file *f, int fd)
 
 DEFINE_OPS(struct file_ops, hostfs_file_ops) = {
 	.read = hostfs_read,
+	.write = hostfs_write,
+	.fsync = hostfs_fsync,
+	.fallocate = hostfs_fallocate,
+	.release = hostfs_release,
 	.lseek = hostfs_lseek,
 	.host_fd_get = hostfs_host_fd_get,
 	.host_fd_put = hostfs_host_fd_put,
@@ -217,5 +371,7 @@ static ssize_t hostfs_dir_read(struct subject *s, struct file *f, struct uio *to
 DEFINE_OPS(struct file_ops, hostfs_dir_file_ops) = {
 	.read = hostfs_dir_read,
 	.iterate = hostfs_iterate,
+	.fsync = hostfs_fsync,
+	.release = hostfs_release,
 	.lseek = hostfs_dir_lseek,
 };

@@ -10,10 +10,12 @@
 #include "arena/arena.h"
 #include "arena/slab.h"
 #include "fs/hostfs/internal.h"
+#include "host/file.h"
 #include "host/host.h"
 
 SLAB_CLASS(hostfs, struct hostfs, TRANSIENT(struct hostfs, open),
-	   TRANSIENT(struct hostfs, open_count));
+	   TRANSIENT(struct hostfs, open_count), TRANSIENT(struct hostfs, root_fd),
+	   TRANSIENT(struct hostfs, proc_fd));
 
 DECLARE_OPS(struct inode_ops, hostfs_inode_ops);
 DECLARE_OPS(struct inode_ops, hostfs_trusted_ops);
@@ -73,7 +75,7 @@ static int hostfs_lookup(struct subject *s, struct inode *dir, const char *name,
 	}
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	return hostfs_node_create(dir->sb, dir, name, state, &stx, ret_inode);
+	return hostfs_node_get(dir->sb, dir, name, state, &stx, ret_inode);
 }
 
 /* Look again; false if another file, or none, is there now. */
@@ -94,8 +96,7 @@ static bool hostfs_revalidate(struct subject *s, struct inode *dir, const char *
 	hostfs_fd_put(dir);
 	if (err || !n)
 		return err == -ENOENT && !n;
-	if (stx.stx_ino != inode->ino || (stx.stx_mode & S_IFMT) != (inode->mode & S_IFMT) ||
-	    state != n->state || makedev(stx.stx_dev_major, stx.stx_dev_minor) != n->host_dev)
+	if (state != n->state || !hostfs_same_file(inode, &stx))
 		return false;
 	hostfs_set_attributes(inode, &stx);
 	return true;
@@ -116,45 +117,103 @@ static int hostfs_getattr(struct subject *s, struct inode *inode, struct kstat *
 	return 0;
 }
 
-static void refresh(struct inode *inode)
+void hostfs_refresh(struct inode *inode)
 {
-	struct hostfs_node *n = hostfs_node_of(inode);
 	struct statx stx;
 	int fd;
 
-	if (n->state != NODE_PLAIN || (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode)))
+	if (hostfs_node_of(inode)->state != NODE_PLAIN)
 		return;
-	fd = hostfs_fd_get(inode);
+	/* Of a file that is gone, what was last seen stays. */
+	fd = hostfs_attr_fd(inode);
 	if (fd < 0)
 		return;
 	if (!host_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx))
 		hostfs_set_attributes(inode, &stx);
-	hostfs_fd_put(inode);
+	host_close(fd);
 }
 
 static int hostfs_getattr_fresh(struct subject *s, struct inode *inode, struct kstat *ret)
 {
-	refresh(inode);
+	hostfs_refresh(inode);
 	return hostfs_getattr(s, inode, ret);
 }
 
+static int set_size(struct inode *inode, u64 size)
+{
+	int fd = hostfs_wfd_get(inode, false), err;
+
+	if (fd < 0)
+		return fd;
+	err = host_ftruncate(fd, (s64)size);
+	hostfs_fd_put(inode);
+	return err;
+}
+
+static int set_mode(struct inode *inode, int fd, u32 mode)
+{
+	char path[FD_PATH_SIZE];
+	int dirfd;
+
+	hostfs_fd_path(hostfs_of(inode->sb), fd, &dirfd, path);
+	return host_fchmodat(dirfd, path, mode & 07777);
+}
+
+static int set_times(int fd, const struct iattr *attr)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
+
+	if (attr->valid & ATTR_ATIME)
+		times[0] = attr->atime;
+	if (attr->valid & ATTR_MTIME)
+		times[1] = attr->mtime;
+	/* Now, twice: that needs less of us on the host, too. */
+	if (attr->valid & ATTR_TOUCH)
+		times[0].tv_nsec = times[1].tv_nsec = UTIME_NOW;
+	return host_utimens_fd(fd, times);
+}
+
+/* What the host does not let its caller's user do is EPERM here, as there. */
 static int hostfs_setattr(struct subject *s, struct inode *inode, const struct iattr *attr)
 {
-	return -EROFS;
+	u32 uid = attr->valid & ATTR_UID ? attr->uid : ~0U;
+	u32 gid = attr->valid & ATTR_GID ? attr->gid : ~0U;
+	int fd, err = 0;
+
+	if (!(hostfs_of(inode->sb)->flags & HOSTFS_WRITABLE))
+		return -EROFS;
+	if (attr->valid & ATTR_SIZE)
+		err = set_size(inode, attr->size);
+	fd = hostfs_attr_fd(inode);
+	if (fd < 0)
+		return err ? err : fd;
+	/* The owner first: that takes setuid away. */
+	if (!err && attr->valid & (ATTR_UID | ATTR_GID))
+		err = host_chown_fd(fd, uid, gid);
+	if (!err && attr->valid & ATTR_MODE)
+		err = set_mode(inode, fd, attr->mode);
+	if (!err && attr->valid & (ATTR_ATIME | ATTR_MTIME))
+		err = set_times(fd, attr);
+	host_close(fd);
+	hostfs_refresh(inode);
+	return err;
 }
 
 /* ---- links ---- */
 
 static ssize_t read_target(struct inode *inode, char *buf, size_t size)
 {
-	struct hostfs_node *n = hostfs_node_of(inode);
-	int dirfd = hostfs_fd_get(n->parent);
-	ssize_t len;
+	char name[NAME_MAX_GUEST + 1];
+	bool crosses;
+	struct inode *dir = hostfs_place(hostfs_node_of(inode), name, &crosses);
+	int dirfd = hostfs_fd_get(dir);
+	ssize_t len = dirfd;
 
-	if (dirfd < 0)
-		return dirfd;
-	len = host_readlinkat(dirfd, n->name, buf, size);
-	hostfs_fd_put(n->parent);
+	if (dirfd >= 0) {
+		len = host_readlinkat(dirfd, name, buf, size);
+		hostfs_fd_put(dir);
+	}
+	inode_put(dir);
 	if (len >= (ssize_t)size)
 		return -ENAMETOOLONG;
 	if (len >= 0)
@@ -190,7 +249,7 @@ static ssize_t hostfs_readlink(struct subject *s, struct inode *inode, char *buf
 		return len;
 	}
 	len = read_target(inode, buf, size);
-	if (len > 0 && !(hostfs_of(inode->sb)->flags & HOSTFS_REVALIDATE))
+	if (len > 0 && !hostfs_changes(inode->sb))
 		remember_target(inode, buf);
 	return len;
 }
@@ -204,12 +263,16 @@ static int hostfs_open(struct subject *s, struct inode *inode, struct file *file
 	int fd;
 
 	if (n->state == NODE_PLAIN || S_ISREG(inode->mode)) {
-		fd = hostfs_fd_get(inode);
+		fd = hostfs_file_fd_get(file);
 		if (fd < 0)
 			return fd;
-		hostfs_fd_put(inode);
-		if (n->path_only)
+		if (n->path_only) {
+			hostfs_fd_put(inode);
 			return -EACCES;
+		}
+		if (hostfs_changes(inode->sb))
+			hostfs_hold(inode);
+		hostfs_fd_put(inode);
 	}
 	file->ops = S_ISDIR(inode->mode) ? OPS(hostfs_dir_file_ops) : OPS(hostfs_file_ops);
 	return 0;
@@ -231,6 +294,13 @@ DEFINE_OPS(struct inode_ops, hostfs_trusted_ops) = {
 };
 
 DEFINE_OPS(struct inode_ops, hostfs_inode_ops) = {
+	.create = hostfs_make_file,
+	.mkdir = hostfs_make_dir,
+	.symlink = hostfs_make_symlink,
+	.link = hostfs_link,
+	.unlink = hostfs_unlink,
+	.rmdir = hostfs_rmdir,
+	.rename = hostfs_rename,
 	.lookup = hostfs_lookup,
 	.revalidate = hostfs_revalidate,
 	.readlink = hostfs_readlink,
@@ -251,14 +321,9 @@ DEFINE_OPS(struct inode_ops, hostfs_special_ops) = {
 
 static int hostfs_statfs(struct super *sb, struct host_statfs *ret)
 {
-	int fd = hostfs_fd_get(sb->root->inode);
 	struct statfs sf;
-	int err;
+	int err = host_fstatfs(hostfs_of(sb)->root_fd - 1, &sf);
 
-	if (fd < 0)
-		return fd;
-	err = host_fstatfs(fd, &sf);
-	hostfs_fd_put(sb->root->inode);
 	if (err)
 		return err;
 	ret->bsize = (u64)sf.f_bsize;
@@ -278,6 +343,11 @@ static void hostfs_destroy(struct super *sb)
 
 	for (u32 i = 0; i < fs->mountpoint_count; i++)
 		arena_free(fs->mountpoints[i]);
+	arena_free(fs->files);
+	if (fs->root_fd) {
+		host_close(fs->root_fd - 1);
+		host_fd_uncharge();
+	}
 	slab_free(&slab_hostfs, fs);
 }
 
@@ -286,8 +356,9 @@ DEFINE_OPS(struct super_ops, hostfs_super_ops) = {
 	.destroy = hostfs_destroy,
 };
 
-static int create_root(struct super *sb, int root_fd)
+static int create_root(struct super *sb)
 {
+	int root_fd = hostfs_of(sb)->root_fd - 1;
 	enum hostfs_state state = NODE_PLAIN;
 	struct inode *root;
 	struct statfs sf;
@@ -296,7 +367,7 @@ static int create_root(struct super *sb, int root_fd)
 
 	err = host_statx(root_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID,
 			 &stx);
-	if (!err && !S_ISDIR(stx.stx_mode))
+	if (!err && !S_ISDIR(stx.stx_mode) && !(hostfs_changes(sb) && S_ISREG(stx.stx_mode)))
 		err = -ENOTDIR;
 	if (!err)
 		err = host_fstatfs(root_fd, &sf);
@@ -305,50 +376,98 @@ static int create_root(struct super *sb, int root_fd)
 	if (!hostfs_ordinary((u64)sf.f_type))
 		state = NODE_REFUSED;
 	sb->magic = (u64)sf.f_type;
-	err = hostfs_node_create(sb, NULL, "", state, &stx, &root);
+	err = hostfs_node_get(sb, NULL, "", state, &stx, &root);
 	return err ? err : super_set_root(sb, root);
 }
 
-/* The root's descriptor may be an O_PATH one; to list the directory it must be a real one. */
-static int readable_root(int root_fd)
+/*
+ * A root directory's descriptor is always open: all others are opened by it. To list the directory
+ * it must be a real one.
+ */
+static int open_root(struct super *sb)
 {
-	int fd = host_openat(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	struct inode *root = sb->root->inode;
+	int fd;
 
-	return fd >= 0 ? fd : host_dup(root_fd);
+	if (!S_ISDIR(root->mode))
+		return 0;
+	if (!host_fd_charge())
+		return -ENFILE;
+	fd = host_openat(hostfs_of(sb)->root_fd - 1, ".", O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -EACCES)
+		fd = host_dup(hostfs_of(sb)->root_fd - 1);
+	if (fd < 0) {
+		host_fd_uncharge();
+		return fd;
+	}
+	hostfs_node_of(root)->fd = fd + 1;
+	hostfs_hold(root);
+	return 0;
+}
+
+static int create_table(struct hostfs *fs)
+{
+	if (!(fs->flags & HOSTFS_REVALIDATE))
+		return 0;
+	fs->files = arena_alloc(HOSTFS_BUCKETS * sizeof(*fs->files));
+	if (!fs->files)
+		return -ENOMEM;
+	for (u32 i = 0; i < HOSTFS_BUCKETS; i++)
+		list_init(&fs->files[i]);
+	return 0;
+}
+
+/* root_fd is taken over, on failure too. */
+static int hostfs_init(struct hostfs *fs, int root_fd, u32 flags)
+{
+	if (!host_fd_charge()) {
+		host_close(root_fd);
+		return -ENFILE;
+	}
+	fs->root_fd = root_fd + 1;
+	fs->flags = flags;
+	spin_init(&fs->lock);
+	list_init(&fs->open);
+	return create_table(fs);
 }
 
 int hostfs_create(int root_fd, u32 flags, struct super **ret)
 {
 	struct hostfs *fs = slab_alloc(&slab_hostfs);
-	struct super *sb = NULL;
-	int fd = readable_root(root_fd);
-	int err = fd < 0 ? fd : 0;
+	u32 sb_flags = (flags & 0xff) | (flags & HOSTFS_WRITABLE ? 0 : SB_RDONLY);
+	struct super *sb;
+	int err;
 
-	host_close(root_fd);
-	if (!fs)
-		err = -ENOMEM;
-	if (!err) {
-		fs->flags = flags;
-		spin_init(&fs->lock);
-		list_init(&fs->open);
-		err = super_create("hostfs", OPS(hostfs_super_ops), 0, SB_RDONLY | (flags & 0xff),
-				   fs, &sb);
+	if (!fs) {
+		host_close(root_fd);
+		return -ENOMEM;
 	}
+	err = hostfs_init(fs, root_fd, flags);
+	if (!err)
+		err = super_create("hostfs", OPS(hostfs_super_ops), 0, sb_flags, fs, &sb);
 	if (err) {
+		arena_free(fs->files);
+		if (fs->root_fd) {
+			host_close(root_fd);
+			host_fd_uncharge();
+		}
 		slab_free(&slab_hostfs, fs);
-		if (fd >= 0)
-			host_close(fd);
 		return err;
 	}
-	err = create_root(sb, fd);
+	err = create_root(sb);
+	if (!err)
+		err = open_root(sb);
 	if (err) {
-		host_close(fd);
 		super_put(sb);
 		return err;
 	}
-	hostfs_set_root_fd(sb->root->inode, fd);
 	*ret = sb;
 	return 0;
+}
+
+void hostfs_set_proc_fd(struct super *sb, int proc_fd)
+{
+	hostfs_of(sb)->proc_fd = proc_fd + 1;
 }
 
 int hostfs_add_mountpoint(struct super *sb, const char *name)

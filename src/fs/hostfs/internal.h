@@ -9,14 +9,19 @@
 struct statx;
 
 #define MOUNTPOINTS_MAX 8
+#define HOSTFS_BUCKETS 256
 
 /* The super's private part. */
 struct hostfs {
 	u32 flags; /* [I] HOSTFS_* */
 	struct spin lock; /* class lc_hostfile */
-	struct list
-		open; /* [lock] transient; nodes with a descriptor, the least recently used last */
-	u32 open_count; /* [lock] transient */
+	/* [lock] transient; nodes with descriptors that may be closed, the least recently used last
+	 */
+	struct list open;
+	u32 open_count; /* [lock] transient; how many */
+	int root_fd; /* [I] transient; 1 + an O_PATH descriptor of the root */
+	int proc_fd; /* [I] transient; 1 + the kernel's descriptor of a host /proc, 0: none */
+	struct list *files; /* [lock] HOSTFS_BUCKETS lists of regular files, if they may change */
 	u32 mountpoint_count; /* [I] once mounted */
 	char *mountpoints[MOUNTPOINTS_MAX]; /* [I] arena strings */
 };
@@ -29,22 +34,26 @@ enum hostfs_state {
 	NODE_MADE_UP, /* not on the host: an empty directory to mount on */
 };
 
-/* An inode's private part. It is described by its name in its parent; the descriptor comes and
- * goes. */
+/* An inode's private part. It is described by its name in its parent; the descriptors come and go.
+ */
 struct hostfs_node {
 	struct inode *inode; /* [I] */
-	struct inode *parent; /* [I] owned; null for the root */
-	char *name; /* [I] owned */
+	struct inode *parent; /* [hostfs.lock] owned; null for the root */
+	char *name; /* [hostfs.lock] owned */
 	enum hostfs_state state; /* [I] */
-	bool crosses; /* [I] on another host mount than its parent */
+	bool crosses; /* [hostfs.lock] on another host mount than its parent */
 	u64 host_dev, mount_id; /* [I] */
 	u64 blocks; /* [lc_inode_attr] */
 	u32 blksize; /* [I] */
 	char *target; /* [lc_inode_attr] a symbolic link's, once read; owned */
-	int fd; /* [hostfs.lock] transient; 1 + descriptor, 0: none */
-	u32 pins; /* [hostfs.lock] transient; users of the descriptor */
+	int fd; /* [hostfs.lock] transient; 1 + descriptor for reading, 0: none */
+	int wfd; /* [hostfs.lock] transient; 1 + descriptor for writing, 0: none */
+	bool wfd_reads; /* [hostfs.lock] transient; it can be read, too */
+	u32 pins; /* [hostfs.lock] transient; users of the descriptors at this moment */
+	u32 opens; /* [hostfs.lock] open files: the descriptors stay, for the name may go */
 	bool path_only; /* [hostfs.lock] transient; the host denies reading this directory */
-	struct list open_link; /* [hostfs.lock] transient */
+	struct list open_link; /* [hostfs.lock] transient; in hostfs.open */
+	struct list file_link; /* [hostfs.lock] in hostfs.files */
 };
 
 static inline struct hostfs *hostfs_of(const struct super *sb)
@@ -57,26 +66,80 @@ static inline struct hostfs_node *hostfs_node_of(const struct inode *inode)
 	return inode->private;
 }
 
+static inline bool hostfs_changes(const struct super *sb)
+{
+	return hostfs_of(sb)->flags & HOSTFS_REVALIDATE;
+}
+
 /* ---- node.c ---- */
 
-/* A node, and its inode, for what stx describes. */
-[[nodiscard]] int hostfs_node_create(struct super *sb, struct inode *parent, const char *name,
-				     enum hostfs_state state, const struct statx *stx,
-				     struct inode **ret);
+/*
+ * An inode for what stx describes and stands at name in parent (null for the root). A regular file
+ * of a tree that may change has one inode, whatever its names.
+ */
+[[nodiscard]] int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
+				  enum hostfs_state state, const struct statx *stx,
+				  struct inode **ret);
 void hostfs_evict(struct inode *inode);
 void hostfs_set_attributes(struct inode *inode, const struct statx *stx);
-/* The descriptor (directories and regular files), opened if need be, pinned. */
-[[nodiscard]] int hostfs_fd_get(struct inode *inode);
-void hostfs_fd_put(struct inode *inode);
-/* Give the root its descriptor. */
-void hostfs_set_root_fd(struct inode *root, int fd);
-/* Look at name in dirfd: attributes, and whether to use it; *ret_crosses if it is on another mount
- * than dir. */
+/* stx describes the very file of inode. */
+bool hostfs_same_file(const struct inode *inode, const struct statx *stx);
+/* Where a node is: a reference to its parent (null for the root), its name in NAME_MAX_GUEST + 1
+ * bytes. */
+struct inode *hostfs_place(struct hostfs_node *n, char *ret_name, bool *ret_crosses);
+/* It is at name in parent now. If memory is short, it stays where it was. */
+void hostfs_move(struct hostfs_node *n, struct inode *parent, const char *name);
+/* Look at name in dirfd: attributes, and whether to use it. */
 [[nodiscard]] int hostfs_look(int dirfd, const struct hostfs_node *dir, const char *name,
 			      struct statx *ret_stx, enum hostfs_state *ret_state);
 bool hostfs_ordinary(u64 f_type);
 
-/* ---- file.c, dir.c ---- */
+/* ---- fd.c ---- */
+
+/* The descriptor for reading (directories and regular files), opened if need be, pinned. */
+[[nodiscard]] int hostfs_fd_get(struct inode *inode);
+/* The descriptor of a regular file for writing, pinned; readable if it is to be. */
+[[nodiscard]] int hostfs_wfd_get(struct inode *inode, bool readable);
+/* The descriptor with which file f is read; pinned. */
+[[nodiscard]] int hostfs_file_fd_get(struct file *f);
+void hostfs_fd_put(struct inode *inode);
+/* A new descriptor, perhaps an O_PATH one, of a file of any kind, to look at and change its
+ * attributes; uncharged. */
+[[nodiscard]] int hostfs_attr_fd(struct inode *inode);
+/* Keep the descriptors that the node has: an open file needs them. drop: one less does. */
+void hostfs_hold(struct inode *inode);
+void hostfs_drop(struct inode *inode);
+/* A descriptor (charged) that was got by making the file. */
+void hostfs_give_wfd(struct inode *inode, int fd);
+/* Close all descriptors of a node that goes. */
+void hostfs_close(struct hostfs *fs, struct hostfs_node *n);
+/* Open one name relative to dirfd, as openat2 with the restrictions of hostfs. */
+[[nodiscard]] int hostfs_open_one(int dirfd, const char *name, int flags, u32 mode, bool crosses);
+/* A path to descriptor fd, relative to *ret_dirfd. */
+#define FD_PATH_SIZE 40
+void hostfs_fd_path(const struct hostfs *fs, int fd, int *ret_dirfd, char buf[FD_PATH_SIZE]);
+
+/* ---- names.c: the inode_ops that change directories ---- */
+
+int hostfs_make_file(struct subject *s, struct inode *dir, const char *name, u32 mode,
+		     struct inode **ret_inode);
+int hostfs_make_dir(struct subject *s, struct inode *dir, const char *name, u32 mode,
+		    struct inode **ret_inode);
+int hostfs_make_symlink(struct subject *s, struct inode *dir, const char *name, const char *target,
+			struct inode **ret_inode);
+int hostfs_link(struct subject *s, struct inode *inode, struct inode *dir, const char *name);
+int hostfs_unlink(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
+int hostfs_rmdir(struct subject *s, struct inode *dir, const char *name, struct inode *victim);
+int hostfs_rename(struct subject *s, struct inode *old_dir, const char *old_name,
+		  struct inode *victim, struct inode *new_dir, const char *new_name,
+		  struct inode *target, u32 flags);
+
+/* ---- inode.c ---- */
+
+/* Look at the host's attributes again. */
+void hostfs_refresh(struct inode *inode);
+
+/* ---- file.c ---- */
 
 DECLARE_OPS(struct file_ops, hostfs_file_ops);
 DECLARE_OPS(struct file_ops, hostfs_dir_file_ops);

@@ -1,18 +1,17 @@
 /*
- * hostfs: nodes and their descriptors.
+ * hostfs: nodes, which file systems of the host are entered, and what is where.
  *
  * The host is asked for one name relative to a directory's descriptor, never for a path, and
- * follows no link. Device nodes, fifos and sockets are never opened, and only file systems that
- * hold ordinary files are entered: whether a name leads to another host mount is told by its mount
- * id, and then its f_type is looked at.
+ * follows no link. Only file systems that hold ordinary files are entered: whether a name leads to
+ * another host mount is told by its mount id, and then its f_type is looked at.
  *
- * A node is described by its parent and name; its descriptor is opened when needed and kept while
- * it is among the OPEN_MAX last used ones.
+ * A node is described by its parent and name. In a tree that may change, regular files are also in
+ * a table by device and number, so that a file has one inode whatever its names: locks and mappings
+ * of it meet. Its place is then the last one where it was seen.
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <linux/stat.h>
 #include <string.h>
 #include <sys/statfs.h>
@@ -23,10 +22,8 @@
 #include "fs/hostfs/internal.h"
 #include "host/host.h"
 
-#define OPEN_MAX 512
-#define RESOLVE_ONE (RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
-
 SLAB_CLASS(hostfs_node, struct hostfs_node, TRANSIENT(struct hostfs_node, fd),
+	   TRANSIENT(struct hostfs_node, wfd), TRANSIENT(struct hostfs_node, wfd_reads),
 	   TRANSIENT(struct hostfs_node, pins), TRANSIENT(struct hostfs_node, path_only),
 	   TRANSIENT(struct hostfs_node, open_link));
 
@@ -87,17 +84,6 @@ bool hostfs_ordinary(u64 f_type)
 	return false;
 }
 
-/* Open one name. Other mounts are entered only if the node was seen to be on one. */
-static int open_one(int dirfd, const char *name, int flags, bool crosses)
-{
-	u64 resolve = RESOLVE_ONE | (crosses ? 0 : RESOLVE_NO_XDEV);
-	int fd = host_openat2(dirfd, name, (u64)(flags | O_NOFOLLOW), 0, resolve);
-
-	if (fd == -ENOSYS)
-		fd = host_openat(dirfd, name, flags | O_NOFOLLOW, 0);
-	return fd;
-}
-
 int hostfs_look(int dirfd, const struct hostfs_node *dir, const char *name, struct statx *stx,
 		enum hostfs_state *ret_state)
 {
@@ -117,7 +103,7 @@ int hostfs_look(int dirfd, const struct hostfs_node *dir, const char *name, stru
 	if (!crosses)
 		return 0;
 	*ret_state = NODE_REFUSED;
-	fd = open_one(dirfd, name, O_PATH, true);
+	fd = hostfs_open_one(dirfd, name, O_PATH, 0, true);
 	if (fd < 0)
 		return fd == -ELOOP || fd == -EACCES ? 0 : fd;
 	if (!host_fstatfs(fd, &sf) && hostfs_ordinary((u64)sf.f_type))
@@ -146,7 +132,6 @@ void hostfs_set_attributes(struct inode *inode, const struct statx *stx)
 	inode->atime = from_statx(&stx->stx_atime);
 	inode->mtime = from_statx(&stx->stx_mtime);
 	inode->ctime = from_statx(&stx->stx_ctime);
-	inode->btime = from_statx(&stx->stx_btime);
 	n->blocks = stx->stx_blocks;
 	spin_unlock(&inode->attr_lock, &lc_inode_attr);
 }
@@ -155,12 +140,45 @@ static const struct inode_ops *ops_for(const struct super *sb, u32 mode)
 {
 	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
 		return OPS(hostfs_special_ops);
-	if (hostfs_of(sb)->flags & HOSTFS_REVALIDATE)
+	if (hostfs_changes(sb))
 		return OPS(hostfs_inode_ops);
 	return OPS(hostfs_trusted_ops);
 }
 
-int hostfs_node_create(struct super *sb, struct inode *parent, const char *name,
+static u32 bucket_of(u64 dev, u64 ino)
+{
+	return (u32)hash_u64(dev ^ hash_u64(ino)) % HOSTFS_BUCKETS;
+}
+
+static bool in_table(const struct super *sb, const struct statx *stx)
+{
+	return hostfs_of(sb)->files && S_ISREG(stx->stx_mode);
+}
+
+bool hostfs_same_file(const struct inode *inode, const struct statx *stx)
+{
+	const struct hostfs_node *n = hostfs_node_of(inode);
+
+	/* A number may be used again, for a file that is born later. */
+	return stx->stx_ino == inode->ino && (stx->stx_mode & S_IFMT) == (inode->mode & S_IFMT) &&
+	       makedev(stx->stx_dev_major, stx->stx_dev_minor) == n->host_dev &&
+	       stx->stx_btime.tv_sec == inode->btime.tv_sec &&
+	       stx->stx_btime.tv_nsec == inode->btime.tv_nsec;
+}
+
+/* The inode that is known for this file, with a reference, or null. */
+static struct inode *find_file(struct hostfs *fs, const struct statx *stx) REQUIRES(lc_hostfile)
+{
+	u64 dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	struct hostfs_node *n;
+
+	list_for_each(n, &fs->files[bucket_of(dev, stx->stx_ino)], file_link)
+		if (hostfs_same_file(n->inode, stx) && refcount_get_unless_zero(&n->inode->refs))
+			return n->inode;
+	return NULL;
+}
+
+static int node_create(struct super *sb, struct inode *parent, const char *name,
 		       enum hostfs_state state, const struct statx *stx, struct inode **ret)
 {
 	struct hostfs_node *n = slab_alloc(&slab_hostfs_node);
@@ -178,12 +196,14 @@ int hostfs_node_create(struct super *sb, struct inode *parent, const char *name,
 	}
 	inode->private = n;
 	inode->rdev = makedev(stx->stx_rdev_major, stx->stx_rdev_minor);
+	inode->btime = from_statx(&stx->stx_btime);
 	n->inode = inode;
 	n->state = state;
 	n->host_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
 	n->mount_id = stx->stx_mask & STATX_MNT_ID ? stx->stx_mnt_id : 0;
 	n->blksize = stx->stx_blksize;
 	list_init(&n->open_link);
+	list_init(&n->file_link);
 	if (parent) {
 		const struct hostfs_node *p = hostfs_node_of(parent);
 
@@ -196,165 +216,84 @@ int hostfs_node_create(struct super *sb, struct inode *parent, const char *name,
 	return 0;
 }
 
+int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
+		    enum hostfs_state state, const struct statx *stx, struct inode **ret)
+{
+	struct hostfs *fs = hostfs_of(sb);
+	struct inode *known = NULL, *new;
+	int err;
+
+	err = node_create(sb, parent, name, state, stx, &new);
+	if (err)
+		return err;
+	if (in_table(sb, stx) && state == NODE_PLAIN) {
+		struct hostfs_node *n = hostfs_node_of(new);
+
+		spin_lock(&fs->lock, &lc_hostfile);
+		known = find_file(fs, stx);
+		if (!known)
+			list_add(&fs->files[bucket_of(n->host_dev, new->ino)], &n->file_link);
+		spin_unlock(&fs->lock, &lc_hostfile);
+	}
+	if (known) {
+		inode_put(new);
+		hostfs_set_attributes(known, stx);
+		if (parent)
+			hostfs_move(hostfs_node_of(known), parent, name);
+	}
+	*ret = known ? known : new;
+	return 0;
+}
+
 void hostfs_evict(struct inode *inode)
 {
 	struct hostfs_node *n = hostfs_node_of(inode);
 	struct hostfs *fs = hostfs_of(inode->sb);
-	int fd;
 
 	spin_lock(&fs->lock, &lc_hostfile);
-	fd = n->fd - 1;
-	if (fd >= 0 && n->parent) {
-		list_del(&n->open_link);
-		fs->open_count--;
-	}
+	list_del(&n->file_link);
 	spin_unlock(&fs->lock, &lc_hostfile);
-	if (fd >= 0)
-		host_close(fd);
+	hostfs_close(fs, n);
 	inode_put(n->parent);
 	arena_free(n->name);
 	arena_free(n->target);
 	slab_free(&slab_hostfs_node, n);
 }
 
-/* ---- descriptors ---- */
+/* ---- places ---- */
 
-void hostfs_set_root_fd(struct inode *root, int fd)
+struct inode *hostfs_place(struct hostfs_node *n, char *ret_name, bool *ret_crosses)
 {
-	hostfs_node_of(root)->fd = fd + 1;
-}
-
-/* The descriptor, pinned, if it is open; else -1. */
-static int pin_open(struct hostfs *fs, struct hostfs_node *n)
-{
-	int fd;
+	struct hostfs *fs = hostfs_of(n->inode->sb);
+	struct inode *parent;
 
 	spin_lock(&fs->lock, &lc_hostfile);
-	fd = n->fd - 1;
-	if (fd >= 0) {
-		n->pins++;
-		if (n->parent) {
-			list_del(&n->open_link);
-			list_add(&fs->open, &n->open_link);
-		}
-	}
+	parent = n->parent;
+	if (parent)
+		inode_get(parent);
+	memcpy(ret_name, n->name, strlen(n->name) + 1);
+	*ret_crosses = n->crosses;
 	spin_unlock(&fs->lock, &lc_hostfile);
-	return fd;
+	return parent;
 }
 
-void hostfs_fd_put(struct inode *inode)
+void hostfs_move(struct hostfs_node *n, struct inode *parent, const char *name)
 {
-	struct hostfs *fs = hostfs_of(inode->sb);
+	struct hostfs *fs = hostfs_of(n->inode->sb);
+	const struct hostfs_node *p = hostfs_node_of(parent);
+	char *copy = arena_strdup(name), *old_name;
+	struct inode *old_parent;
 
+	if (!copy)
+		return;
+	inode_get(parent);
 	spin_lock(&fs->lock, &lc_hostfile);
-	hostfs_node_of(inode)->pins--;
+	old_name = n->name;
+	old_parent = n->parent;
+	n->name = copy;
+	n->parent = parent;
+	n->crosses = n->mount_id != p->mount_id || n->host_dev != p->host_dev;
 	spin_unlock(&fs->lock, &lc_hostfile);
-}
-
-/* Take the descriptor of the least recently used node that nobody uses; -1 if all are in use. */
-static int steal_oldest(struct hostfs *fs) REQUIRES(lc_hostfile)
-{
-	struct list *at;
-
-	for (at = fs->open.prev; at != &fs->open; at = at->prev) {
-		struct hostfs_node *n = list_entry(at, struct hostfs_node, open_link);
-		int fd = n->fd - 1;
-
-		if (n->pins)
-			continue;
-		list_del(&n->open_link);
-		n->fd = 0;
-		fs->open_count--;
-		return fd;
-	}
-	return -1;
-}
-
-/* Give n the descriptor fd, unless it has one by now; pinned. */
-static int publish(struct hostfs *fs, struct hostfs_node *n, int fd, bool path_only)
-{
-	int unused = -1;
-
-	spin_lock(&fs->lock, &lc_hostfile);
-	if (!fs->open.next)
-		list_init(&fs->open); /* after a restore */
-	if (n->fd) {
-		unused = fd;
-		fd = n->fd - 1;
-	} else {
-		n->fd = fd + 1;
-		n->path_only = path_only;
-		list_add(&fs->open, &n->open_link);
-		if (++fs->open_count > OPEN_MAX)
-			unused = steal_oldest(fs);
-	}
-	n->pins++;
-	spin_unlock(&fs->lock, &lc_hostfile);
-	if (unused >= 0)
-		host_close(unused);
-	return fd;
-}
-
-/* It is still the file that was looked at: no device, fifo or other file has taken its place. */
-static int check_regular(int fd, const struct inode *inode)
-{
-	struct stat st;
-	int err = host_fstat(fd, &st);
-
-	if (err)
-		return err;
-	return S_ISREG(st.st_mode) && st.st_ino == inode->ino ? 0 : -ESTALE;
-}
-
-static int open_node(const struct hostfs_node *n, int dirfd, bool *ret_path_only)
-{
-	int fd, err;
-
-	*ret_path_only = false;
-	if (S_ISDIR(n->inode->mode)) {
-		fd = open_one(dirfd, n->name, O_RDONLY | O_DIRECTORY, n->crosses);
-		if (fd == -EACCES) {
-			*ret_path_only = true;
-			fd = open_one(dirfd, n->name, O_PATH | O_DIRECTORY, n->crosses);
-		}
-		return fd;
-	}
-	fd = open_one(dirfd, n->name, O_RDONLY | O_NONBLOCK | O_NOCTTY, n->crosses);
-	if (fd < 0)
-		return fd == -ENXIO || fd == -ELOOP ? -ESTALE : fd;
-	err = check_regular(fd, n->inode);
-	if (err) {
-		host_close(fd);
-		return err;
-	}
-	return fd;
-}
-
-int hostfs_fd_get(struct inode *inode)
-{
-	struct hostfs *fs = hostfs_of(inode->sb);
-	struct hostfs_node *n = hostfs_node_of(inode), *at;
-	bool path_only;
-	int fd, dirfd;
-
-	if (n->state != NODE_PLAIN || (!S_ISDIR(inode->mode) && !S_ISREG(inode->mode)))
-		return -EACCES;
-	for (;;) {
-		fd = pin_open(fs, n);
-		if (fd >= 0)
-			return fd;
-		/* The highest node that is closed, below the first open ancestor: at last the root
-		 * is open. */
-		at = n;
-		while ((dirfd = pin_open(fs, hostfs_node_of(at->parent))) < 0)
-			at = hostfs_node_of(at->parent);
-		fd = open_node(at, dirfd, &path_only);
-		hostfs_fd_put(at->parent);
-		if (fd < 0)
-			return fd;
-		fd = publish(fs, at, fd, path_only);
-		if (at == n)
-			return fd;
-		hostfs_fd_put(at->inode);
-	}
+	arena_free(old_name);
+	inode_put(old_parent);
 }

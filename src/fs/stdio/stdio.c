@@ -556,6 +556,7 @@ int stdio_file_create(struct subject *s, int host_fd, u32 flags, struct file **r
 			slab_free(&slab_stdio, io);
 	}
 	if (err) {
+		host_fd_uncharge();
 		free(host); /* but not the descriptor, which the caller keeps */
 		return err;
 	}

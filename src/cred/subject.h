@@ -16,6 +16,11 @@ struct mm;
 struct pf_thread;
 struct rlimits;
 
+/* Bytes and calls of read and write. */
+struct io_usage {
+	u64 rchar, wchar, syscr, syscw; /* relaxed atomics: see io_count */
+};
+
 struct subject {
 	struct fiber *fiber; /* transient */
 	struct pf_thread *thread; /* transient */
@@ -26,4 +31,11 @@ struct subject {
 	struct rlimits *rlimits;
 	u32 tid; /* [I] in the root pid namespace, for logs and lock owners */
 	u32 tgid; /* [I] */
+	struct io_usage io;
 };
+
+/* Add to a count that only its own fiber changes, and others read. */
+static inline void io_count(u64 *count, u64 n)
+{
+	__atomic_store_n(count, *count + n, __ATOMIC_RELAXED);
+}

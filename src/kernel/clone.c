@@ -126,6 +126,9 @@ static int copy_group(struct task *n, struct task *t, u64 flags)
 	n->tg = tg;
 	rlimits_copy(&tg->rlimits, &t->tg->rlimits);
 	tg->dumpable = t->tg->dumpable;
+	tg->oom_score_adj = __atomic_load_n(&t->tg->oom_score_adj, __ATOMIC_RELAXED);
+	tg->oom_score_adj_min = t->tg->oom_score_adj_min;
+	tg->coredump_filter = __atomic_load_n(&t->tg->coredump_filter, __ATOMIC_RELAXED);
 	return 0;
 }
 

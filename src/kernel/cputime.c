@@ -68,6 +68,20 @@ struct task_cpu_times task_cpu_times(struct task *t)
 	return task_cpu_times_seen(t);
 }
 
+u32 task_cpu(struct task *t)
+{
+	struct pf_thread *thread = task_pin_thread(t);
+	int cpu = 0;
+
+	if (thread) {
+		cpu = pf_thread_cpu(thread);
+		task_unpin_thread(t);
+	}
+	if (cpu < 0)
+		return 0;
+	return kernel_get()->virtual_cpus ? (u32)cpu % kernel_get()->cpu_count : (u32)cpu;
+}
+
 /* The task of tg after the one numbered last in the tables, with a reference; null at the end. */
 static struct task *next_thread_get(struct thread_group *tg, struct task *last)
 {
@@ -122,6 +136,47 @@ struct task_cpu_times group_cpu_times(struct thread_group *tg)
 	tasks_unlock();
 	return sum;
 }
+
+/* ---- input and output ---- */
+
+struct io_usage task_io(const struct task *t)
+{
+	const struct io_usage *io = &t->subject.io;
+
+	return (struct io_usage){
+		.rchar = __atomic_load_n(&io->rchar, __ATOMIC_RELAXED),
+		.wchar = __atomic_load_n(&io->wchar, __ATOMIC_RELAXED),
+		.syscr = __atomic_load_n(&io->syscr, __ATOMIC_RELAXED),
+		.syscw = __atomic_load_n(&io->syscw, __ATOMIC_RELAXED),
+	};
+}
+
+void io_usage_add(struct io_usage *sum, const struct io_usage *more)
+{
+	sum->rchar += more->rchar;
+	sum->wchar += more->wchar;
+	sum->syscr += more->syscr;
+	sum->syscw += more->syscw;
+}
+
+struct io_usage group_io(struct thread_group *tg)
+{
+	struct io_usage sum;
+	struct task *t;
+
+	tasks_lock();
+	sum = tg->dead_io;
+	list_for_each(t, &tg->tasks, tg_link) {
+		struct io_usage io = task_io(t);
+
+		if (!t->exit_notified)
+			io_usage_add(&sum, &io);
+	}
+	tasks_unlock();
+	return sum;
+}
+
+/* ---- both ---- */
 
 struct rusage_ns task_usage(struct task *t)
 {

@@ -406,6 +406,8 @@ static void account_dead(struct task *t) REQUIRES(lc_tasks)
 {
 	struct task_cpu_times times = task_cpu_times_seen(t);
 	struct rusage_ns *sum = &t->tg->dead_usage;
+	struct io_usage io = task_io(t);
+	struct kernel *k = kernel_get();
 
 	sum->utime += times.user_ns;
 	sum->stime += times.sys_ns;
@@ -413,6 +415,10 @@ static void account_dead(struct task *t) REQUIRES(lc_tasks)
 	sum->maj_flt += t->maj_flt;
 	sum->nvcsw += t->nvcsw;
 	sum->nivcsw += t->nivcsw;
+	io_usage_add(&t->tg->dead_io, &io);
+	k->dead_user_ns += times.user_ns;
+	k->dead_sys_ns += times.sys_ns;
+	k->dead_switches += t->nvcsw + t->nivcsw;
 }
 
 /* Make t a zombie, or if nobody is to see that, nothing. */

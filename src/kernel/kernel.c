@@ -67,6 +67,10 @@ int kernel_create(const struct kernel_args *args)
 		return -ENOMEM;
 	spin_init(&k->tasks_lock);
 	waitq_init(&k->exit_waitq);
+	spin_init(&k->sysctls.lock);
+	list_init(&k->sysctls.values);
+	spin_init(&k->load.lock);
+	k->load.updated = host_clock(CLOCK_BOOTTIME);
 	k->task_limit = args->task_limit ? args->task_limit : TASK_LIMIT_DEFAULT;
 	k->boot_time = host_clock(CLOCK_BOOTTIME);
 	cpus_init(k, args->cpus);

@@ -82,3 +82,4 @@ struct task_cpu_times task_cpu_times_seen(const struct task *t);
 /* Own fiber: bring them up to date. */
 void task_cpu_times_update(struct task *t);
 void rusage_add(struct rusage_ns *sum, const struct rusage_ns *more);
+void io_usage_add(struct io_usage *sum, const struct io_usage *more);

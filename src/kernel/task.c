@@ -88,6 +88,7 @@ struct thread_group *thread_group_alloc(void)
 	waitq_init(&tg->child_waitq);
 	group_timers_init(tg);
 	tg->dumpable = true;
+	tg->coredump_filter = 0x33;
 	return tg;
 }
 
@@ -136,6 +137,7 @@ void task_link(struct task *t)
 	t->tg->live_count++;
 	t->tg->mm_users++;
 	__atomic_fetch_add(&k->task_count, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&k->forks, 1, memory_order_relaxed);
 	t->charged = user_usage_get(t->user);
 	atomic_fetch_add(&t->charged->tasks, 1);
 }

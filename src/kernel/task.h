@@ -242,12 +242,16 @@ struct thread_group {
 	bool child_subreaper, has_child_subreaper; /* [S] */
 	bool execed; /* [S] since fork: for setpgid's EACCES */
 	bool dumpable; /* [a] */
+	s32 oom_score_adj; /* [S to change; a] */
+	s32 oom_score_adj_min; /* [S] */
+	u32 coredump_filter; /* [a] */
 	struct tty *tty; /* [S] controlling terminal, later */
 
 	/* Times of waited-for children and of dead threads. */
 	struct rusage_ns {
 		u64 utime, stime, min_flt, maj_flt, nvcsw, nivcsw, max_rss;
 	} child_usage, dead_usage; /* [S] */
+	struct io_usage dead_io; /* [S] of dead threads */
 
 	/* Timers: all under the sighand's lock. */
 	struct itimer {
@@ -321,6 +325,20 @@ struct uts_ns {
 
 /* ---- the kernel root object ---- */
 
+/* What /proc/sys was set to. */
+struct sysctls {
+	struct spin lock; /* class lc_cred */
+	struct list values; /* [lock] */
+};
+
+/* Load averages: see kernel/load.c. */
+struct load {
+	struct spin lock; /* class lc_cred */
+	s64 updated; /* [lock] host CLOCK_BOOTTIME ns */
+	u64 used_ns; /* [lock] CPU time of all tasks then */
+	u64 average[3]; /* [lock] fixed point: LOAD_ONE */
+};
+
 struct kernel {
 	struct spin tasks_lock; /* class lc_tasks */
 	struct pid_ns *pid_ns; /* [I] root */
@@ -331,6 +349,10 @@ struct kernel {
 	u32 task_count; /* [S] */
 	u32 task_limit; /* [I] */
 	_Atomic u32 fiber_count; /* [a] tasks whose fiber has not ended */
+	_Atomic u64 forks; /* [a] tasks ever made */
+	u64 dead_user_ns, dead_sys_ns, dead_switches; /* [S] of tasks that have ended */
+	struct sysctls sysctls;
+	struct load load;
 	struct user_table *users; /* [I] */
 	s64 boot_time; /* [I] CLOCK_BOOTTIME ns at start */
 	u32 cpu_count; /* [I] CPUs the guest sees */
@@ -412,11 +434,30 @@ struct task_cpu_times {
 	u64 user_ns, sys_ns;
 };
 struct task_cpu_times task_cpu_times(struct task *t); /* may park */
+u32 task_cpu(struct task *t); /* where it last ran */
 struct task_cpu_times group_cpu_times(struct thread_group *tg); /* incl. dead threads; may park */
 /* The process's resource use, dead threads included (RUSAGE_SELF), and t's own (RUSAGE_THREAD); may
  * park. */
 struct rusage_ns group_usage(struct thread_group *tg);
 struct rusage_ns task_usage(struct task *t);
+/* What t, or all threads of a process, have read and written. */
+struct io_usage task_io(const struct task *t);
+struct io_usage group_io(struct thread_group *tg);
+/* CPU time and context switches of all tasks that ever were; may park. */
+struct kernel_usage {
+	u64 user_ns, sys_ns, switches;
+	u32 running, tasks;
+};
+struct kernel_usage kernel_usage(void);
+/* Load averages over 1, 5 and 15 minutes in LOAD_ONEths, brought up to date; may park. */
+#define LOAD_SHIFT 11
+#define LOAD_ONE (1u << LOAD_SHIFT)
+void kernel_load(u64 ret_average[3]);
+/* Memory as the guest sees it, in bytes. */
+struct kernel_memory {
+	u64 total, free, available, shared, buffers, cached, swap_total, swap_free;
+};
+struct kernel_memory kernel_memory(void);
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);
 
@@ -541,6 +582,16 @@ int task_timer_settime(struct task *t, s32 id, int flags, const struct itimer_ns
 int task_timer_gettime(struct task *t, s32 id, struct itimer_ns *ret);
 int task_timer_getoverrun(struct task *t, s32 id);
 int task_timer_delete(struct task *t, s32 id);
+
+/* The POSIX timer of t's process with the lowest id from on; ids of processes as ns sees them.
+ * False: there is none. */
+struct timer_view {
+	s32 id;
+	int signo, notify, clock;
+	u32 pid; /* whom it tells */
+	u64 value;
+};
+bool task_timer_view(struct task *t, s32 from, const struct pid_ns *ns, struct timer_view *ret);
 
 #include "arena/arena.h"
 

@@ -212,6 +212,43 @@ void timer_signal_taken(struct posix_timer *pt, siginfo_t *info)
 	info->si_overrun = pt->last_overrun;
 }
 
+/* ---- POSIX timers: for /proc ---- */
+
+bool task_timer_view(struct task *t, s32 from, const struct pid_ns *ns, struct timer_view *ret)
+{
+	struct thread_group *tg = t->tg;
+	struct posix_timer *pt = NULL;
+	struct sighand *h;
+	struct rb_node *n;
+
+	tasks_lock();
+	h = t->sighand;
+	if (!h) {
+		tasks_unlock();
+		return false;
+	}
+	spin_lock(&h->lock, &lc_sighand);
+	for (n = tg->posix_timers.node; n;) {
+		struct posix_timer *at = rb_entry(n, struct posix_timer, node);
+
+		if (at->id >= from)
+			pt = at;
+		n = at->id >= from ? n->left : n->right;
+	}
+	if (pt)
+		*ret = (struct timer_view){
+			.id = pt->id,
+			.signo = pt->signo,
+			.notify = pt->notify,
+			.clock = pt->clock,
+			.pid = pid_nr(pt->thread ? pt->thread : tg->pid, ns),
+			.value = (u64)(uintptr_t)pt->value.sival_ptr,
+		};
+	spin_unlock(&h->lock, &lc_sighand);
+	tasks_unlock();
+	return pt;
+}
+
 /* ---- POSIX timers: the calls ---- */
 
 static struct posix_timer *timer_find(struct thread_group *tg, s32 id) REQUIRES(lc_sighand)

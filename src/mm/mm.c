@@ -243,11 +243,26 @@ struct mm_usage mm_usage(struct mm *mm)
 	};
 }
 
-/* The platform cannot tell yet what is resident; what is mapped and can hold data is as near as can
- * be. */
+/* What is mapped and can hold data is as near as can be without asking the host. */
 u64 mm_rss(struct mm *mm)
 {
 	struct mm_usage u = mm_usage(mm);
 
 	return min(u.total, u.data + u.stack + u.text + u.shared);
+}
+
+struct mm_resident mm_resident(struct mm *mm)
+{
+	struct pf_residency r;
+
+	if (pf_space_residency(mm->space, &r))
+		return (struct mm_resident){ .anonymous = mm_rss(mm), .peak = mm_rss(mm) };
+	return (struct mm_resident){
+		.anonymous = r.anonymous,
+		.file = r.file,
+		.shmem = r.shmem,
+		.swap = r.swap,
+		.page_tables = r.page_tables,
+		.peak = max(r.peak, r.anonymous + r.file + r.shmem),
+	};
 }

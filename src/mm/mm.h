@@ -174,8 +174,16 @@ struct mm_usage {
 struct mm_usage mm_usage(struct mm *mm);
 /* /proc/PID/maps text of mm appended to out. May park. */
 [[nodiscard]] int mm_format_maps(struct mm *mm, struct strbuf *out);
-/* Resident set in bytes as the host sees it; may park. */
+/* The text of smaps, or only its sum; and of numa_maps. May park. */
+[[nodiscard]] int mm_format_smaps(struct mm *mm, bool rollup, struct strbuf *out);
+[[nodiscard]] int mm_format_numa_maps(struct mm *mm, struct strbuf *out);
+/* An estimate of the resident set in bytes: no call of the host. */
 u64 mm_rss(struct mm *mm);
+/* What is in memory as the host sees it; may call the host, never parks. */
+struct mm_resident {
+	u64 anonymous, file, shmem, swap, page_tables, peak; /* bytes */
+};
+struct mm_resident mm_resident(struct mm *mm);
 
 /* Anonymous shared memory as a mappable (shared anonymous mmap, later SysV shm); one reference for
  * the caller. */

@@ -124,6 +124,25 @@ void pf_interrupt(struct pf_thread *t);
 int pf_thread_cpu(const struct pf_thread *t);
 u64 pf_thread_cpu_time(struct pf_thread *t);
 
+/* ---- what is in memory; calls the host, parks not ---- */
+
+/* In bytes; what the space itself costs is among it. All zero and -ESRCH if the space is dead. */
+struct pf_residency {
+	u64 anonymous, file, shmem; /* in memory */
+	u64 swap, page_tables;
+	u64 peak; /* the most that was in memory */
+};
+[[nodiscard]] int pf_space_residency(struct pf_space *s, struct pf_residency *ret);
+/* The same by ranges of addresses, in order, which need not be those that were asked to be mapped.
+ */
+struct pf_range_usage {
+	u64 start, end;
+	u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty;
+	u64 referenced, anonymous, anon_huge, swap;
+};
+typedef void pf_range_fn(const struct pf_range_usage *range, void *arg);
+[[nodiscard]] int pf_space_ranges(struct pf_space *s, pf_range_fn *fn, void *arg);
+
 /* ---- floating point ---- */
 
 /* Copy t's FP state (XSAVE area, standard format, platform_fp_size() bytes) to buf; or set it from

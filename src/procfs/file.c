@@ -35,10 +35,10 @@ static int print(struct subject *s, struct file *f, char **ret_data, size_t *ret
 	if (err)
 		return err;
 	strbuf_init(&out, TEXT_MAX);
-	if (row->text)
-		strbuf_puts(&out, row->text);
-	else
+	if (row->show)
 		err = row->show(s, &ctx, &out);
+	else
+		strbuf_puts(&out, row->text);
 	if (!err)
 		err = strbuf_error(&out);
 	if (!err) {
@@ -89,11 +89,12 @@ static struct proc_text *text_of(struct file *f)
 static ssize_t proc_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 {
 	struct proc_text *t = text_of(f);
+	const struct proc_row *row = proc_row_of(f->inode->private);
 	ssize_t n = 0;
 
 	if (!t)
 		return -ENOMEM;
-	if (*pos < 0)
+	if (*pos < 0 || (!row->show && !row->text))
 		return -EINVAL;
 	if (*pos == 0 || !__atomic_load_n(&t->data, __ATOMIC_RELAXED))
 		n = refresh(s, f, t);
@@ -116,6 +117,8 @@ static ssize_t proc_write(struct subject *s, struct file *f, struct uio *from, s
 	ssize_t size;
 	int err;
 
+	if (!proc_row_of(n)->store)
+		return -EIO;
 	if (from->left > STORE_MAX)
 		return -EINVAL;
 	err = proc_ctx_init(&ctx, s, n);

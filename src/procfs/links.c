@@ -73,7 +73,7 @@ static struct file *ctx_file(struct proc_ctx *ctx, u32 *ret_flags)
 
 	if (!files)
 		return NULL;
-	f = fd_get(files, (int)ctx->fd, ret_flags);
+	f = fd_get(files, (int)ctx->number, ret_flags);
 	fdtable_put(files);
 	return f;
 }

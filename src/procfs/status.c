@@ -1,9 +1,11 @@
 /* /proc/PID/stat and /proc/PID/status (proc(5)). */
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "cred/cred.h"
+#include "cred/user.h"
 #include "kernel/task.h"
 #include "mm/mm.h"
 #include "procfs/internal.h"
@@ -75,8 +77,16 @@ static void read_identity(struct proc_ctx *ctx, struct identity *id)
 struct space {
 	struct mm_usage usage;
 	struct mm_layout layout;
+	struct mm_resident resident;
 	u64 rss;
 };
+
+u64 proc_text_size(const struct mm_layout *l)
+{
+	u64 end = align_up(l->end_code, PAGE_SIZE), start = l->start_code & PAGE_MASK;
+
+	return end > start ? end - start : 0;
+}
 
 /* All zero for a task without an mm. */
 static bool read_space(struct task *t, struct space *sp)
@@ -87,41 +97,60 @@ static bool read_space(struct task *t, struct space *sp)
 	if (!mm)
 		return false;
 	sp->usage = mm_usage(mm);
-	sp->rss = mm_rss(mm);
+	sp->resident = mm_resident(mm);
+	sp->rss = sp->resident.anonymous + sp->resident.file + sp->resident.shmem;
 	sp->layout = mm_layout(mm);
 	mm_put(mm);
 	return true;
 }
 
+/* What top and ps sort by: a number that grows with niceness, or falls below zero with the priority
+ * of a real-time task. */
+static s32 stat_priority(const struct identity *id)
+{
+	bool real_time = id->policy == SCHED_FIFO || id->policy == SCHED_RR;
+
+	return real_time ? -1 - (s32)id->priority : 20 + id->niceness;
+}
+
+/* Fields 14 to 22 and memory's. */
+static void stat_put_times(struct task *t, const struct identity *id, const struct rusage_ns *own,
+			   const struct rusage_ns *children, struct strbuf *out)
+{
+	strbuf_printf(out, "%lu %lu %lu %lu ", own->min_flt, children->min_flt, own->maj_flt,
+		      children->maj_flt);
+	strbuf_printf(out, "%lu %lu %lu %lu ", own->utime / NS_PER_TICK, own->stime / NS_PER_TICK,
+		      children->utime / NS_PER_TICK, children->stime / NS_PER_TICK);
+	strbuf_printf(out, "%d %d %u 0 %lu ", stat_priority(id), id->niceness, id->threads,
+		      (u64)t->start_time / NS_PER_TICK);
+}
+
 int proc_show_stat(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
 {
 	struct task *t = ctx->task;
-	struct task_cpu_times cpu = ctx->whole_group ? group_cpu_times(t->tg) : task_cpu_times(t);
+	struct rusage_ns own = ctx->whole_group ? group_usage(t->tg) : task_usage(t), children;
 	bool look = !proc_may_look(ctx);
-	struct rusage_ns children;
 	struct identity id;
 	struct mm_layout l;
 	struct space sp;
 
 	read_identity(ctx, &id);
-	read_space(t, &sp);
-	l = look ? sp.layout : (struct mm_layout){};
+	l = (struct mm_layout){ .start_code = 1, .end_code = 1 };
+	if (!read_space(t, &sp) || look)
+		l = sp.layout;
 	tasks_lock();
 	children = t->tg->child_usage;
 	tasks_unlock();
 	strbuf_printf(out, "%u (%.*s) %c %u %u %u 0 -1 %u ", id.tid, (int)sizeof(id.comm), id.comm,
 		      task_state_char(t), id.ppid, id.pgrp, id.session, 0x400000u);
-	strbuf_printf(out, "%lu %lu %lu %lu ", t->min_flt, children.min_flt, t->maj_flt,
-		      children.maj_flt);
-	strbuf_printf(out, "%lu %lu %lu %lu ", cpu.user_ns / NS_PER_TICK, cpu.sys_ns / NS_PER_TICK,
-		      children.utime / NS_PER_TICK, children.stime / NS_PER_TICK);
-	strbuf_printf(out, "%d %d %u 0 %lu %lu %lu %lu ", 20 + id.niceness, id.niceness, id.threads,
-		      (u64)t->start_time / NS_PER_TICK, sp.usage.total, sp.rss / PAGE_SIZE,
+	stat_put_times(t, &id, &own, &children, out);
+	strbuf_printf(out, "%lu %lu %lu ", sp.usage.total, sp.rss / PAGE_SIZE,
 		      rlimit_get(&t->tg->rlimits, RLIMIT_RSS));
 	strbuf_printf(out, "%lu %lu %lu 0 0 ", l.start_code, l.end_code, l.start_stack);
 	strbuf_printf(out, "%lu %lu %lu %lu 0 0 0 ", id.pending & 0x7fff'ffff,
 		      id.blocked & 0x7fff'ffff, id.ignored & 0x7fff'ffff, id.caught & 0x7fff'ffff);
-	strbuf_printf(out, "%u 0 %u %u 0 0 0 ", id.exit_signal, id.priority, id.policy);
+	strbuf_printf(out, "%u %u %u %u 0 0 0 ", id.exit_signal, task_cpu(t), id.priority,
+		      id.policy);
 	strbuf_printf(out, "%lu %lu %lu %lu %lu %lu %lu %d\n", l.start_data, l.end_data,
 		      l.start_brk, l.arg_start, l.arg_end, l.env_start, l.env_end,
 		      look ? t->exit_status : 0);
@@ -143,6 +172,19 @@ static const char *state_name(char c)
 	return names[0];
 }
 
+/* A newline would look like the next field. */
+static void put_name(const char *comm, size_t size, struct strbuf *out)
+{
+	for (; size && *comm; comm++, size--) {
+		if (*comm == '\n')
+			strbuf_puts(out, "\\n");
+		else if (*comm == '\\')
+			strbuf_puts(out, "\\\\");
+		else
+			strbuf_putc(out, *comm);
+	}
+}
+
 static void put_cred(struct task *t, struct strbuf *out)
 {
 	const struct cred *c = task_get_cred(t);
@@ -158,8 +200,8 @@ static void put_groups(struct task *t, struct strbuf *out)
 
 	strbuf_puts(out, "Groups:\t");
 	for (u32 i = 0; c->groups && i < c->groups->count; i++)
-		strbuf_printf(out, "%u ", c->groups->gid[i]);
-	strbuf_putc(out, '\n');
+		strbuf_printf(out, i ? " %u" : "%u", c->groups->gid[i]);
+	strbuf_puts(out, " \n");
 	cred_put(c);
 }
 
@@ -175,40 +217,52 @@ static void put_caps(struct task *t, struct strbuf *out)
 	cred_put(c);
 }
 
+static void put_size(struct strbuf *out, const char *name, u64 bytes)
+{
+	strbuf_printf(out, "%s:\t%8lu kB\n", name, bytes / 1024);
+}
+
 static void put_memory_sizes(struct task *t, struct strbuf *out)
 {
+	u64 text, code;
 	struct space sp;
 
 	if (!read_space(t, &sp))
 		return;
-	strbuf_printf(out,
-		      "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\n",
-		      max(sp.usage.peak_total, sp.usage.total) / 1024, sp.usage.total / 1024,
-		      sp.usage.locked / 1024);
-	strbuf_printf(out, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nRssAnon:\t%8lu kB\n", sp.rss / 1024,
-		      sp.rss / 1024, sp.rss / 1024);
-	strbuf_printf(
-		out,
-		"RssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\n",
-		sp.usage.data / 1024, sp.usage.stack / 1024);
-	strbuf_printf(
-		out,
-		"VmExe:\t%8lu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\nVmSwap:\t       0 kB\n",
-		sp.usage.text / 1024);
+	text = proc_text_size(&sp.layout);
+	code = max(sp.usage.text, text);
+	put_size(out, "VmPeak", max(sp.usage.peak_total, sp.usage.total));
+	put_size(out, "VmSize", sp.usage.total);
+	put_size(out, "VmLck", sp.usage.locked);
+	put_size(out, "VmPin", 0);
+	put_size(out, "VmHWM", sp.resident.peak);
+	put_size(out, "VmRSS", sp.rss);
+	put_size(out, "RssAnon", sp.resident.anonymous);
+	put_size(out, "RssFile", sp.resident.file);
+	put_size(out, "RssShmem", sp.resident.shmem);
+	put_size(out, "VmData", sp.usage.data);
+	put_size(out, "VmStk", sp.usage.stack);
+	put_size(out, "VmExe", text);
+	put_size(out, "VmLib", code - text);
+	put_size(out, "VmPTE", sp.resident.page_tables);
+	put_size(out, "VmSwap", sp.resident.swap);
+	strbuf_puts(out, "HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t1\n");
 }
 
-/* A mask as the kernel prints it, in words of 32 bits; and as a list of ranges. */
-static void put_cpus(const u8 *mask, u32 size, struct strbuf *out)
+/* In words of 32 bits, the highest first. */
+void proc_put_mask(const u8 *mask, u32 size, struct strbuf *out)
 {
 	u32 words = size / 4, last;
 
-	strbuf_puts(out, "Cpus_allowed:\t");
 	for (last = words - 1; last > 0 && !*(const u32 *)(const void *)&mask[4 * last]; last--)
 		;
 	for (u32 i = last + 1; i-- > 0;)
 		strbuf_printf(out, "%0*x%s", i == last ? 1 : 8,
 			      *(const u32 *)(const void *)&mask[4 * i], i ? "," : "\n");
-	strbuf_puts(out, "Cpus_allowed_list:\t");
+}
+
+void proc_put_list(const u8 *mask, u32 size, struct strbuf *out)
+{
 	for (u32 cpu = 0, n = 0; cpu < size * 8; cpu++) {
 		u32 first = cpu;
 
@@ -223,6 +277,40 @@ static void put_cpus(const u8 *mask, u32 size, struct strbuf *out)
 	strbuf_putc(out, '\n');
 }
 
+/* The ids in the reader's namespace and in those below it, as far as the process is in them. */
+static void put_ids(struct strbuf *out, const char *name, const struct pid *p, u32 level)
+{
+	strbuf_puts(out, name);
+	for (u32 i = level; p && i <= p->level; i++)
+		strbuf_printf(out, "\t%u", p->number[i]);
+	strbuf_putc(out, '\n');
+}
+
+static void put_all_ids(struct proc_ctx *ctx, struct strbuf *out)
+{
+	struct task *t = ctx->task;
+	struct process_group *g;
+	u32 level = task_pid_ns(ctx->caller ? ctx->caller : t)->level;
+
+	tasks_lock();
+	g = t->tg->pgrp;
+	put_ids(out, "NStgid:", t->tg->pid, level);
+	put_ids(out, "NSpid:", t->pid, level);
+	put_ids(out, "NSpgid:", g ? g->pid : NULL, level);
+	put_ids(out, "NSsid:", g && g->session ? g->session->pid : NULL, level);
+	tasks_unlock();
+}
+
+static u32 queued_signals(struct task *t)
+{
+	u32 n;
+
+	spin_lock(&t->lock, &lc_task);
+	n = t->user ? atomic_load(&t->user->sigpending) : 0;
+	spin_unlock(&t->lock, &lc_task);
+	return n;
+}
+
 static u32 table_size(struct task *t)
 {
 	struct fdtable *files = task_get_files(t);
@@ -233,7 +321,7 @@ static u32 table_size(struct task *t)
 	for (int fd = fdtable_next(files, 0); fd >= 0; fd = fdtable_next(files, fd + 1))
 		last = fd;
 	fdtable_put(files);
-	return (u32)align_up((u64)last + 1, 64);
+	return (u32)align_up((u64)max(last, 0) + 1, 64);
 }
 
 static u32 umask_of(struct task *t)
@@ -251,19 +339,17 @@ int proc_show_status(struct subject *s, struct proc_ctx *ctx, struct strbuf *out
 	struct identity id;
 
 	read_identity(ctx, &id);
-	strbuf_printf(
-		out,
-		"Name:\t%.*s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\n",
-		(int)sizeof(id.comm), id.comm, umask_of(t), state_name(task_state_char(t)), id.tgid,
-		id.tid, id.ppid);
+	strbuf_puts(out, "Name:\t");
+	put_name(id.comm, sizeof(id.comm), out);
+	strbuf_printf(out, "\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\n",
+		      umask_of(t), state_name(task_state_char(t)), id.tgid, id.tid, id.ppid);
 	strbuf_puts(out, "TracerPid:\t0\n");
 	put_cred(t, out);
 	strbuf_printf(out, "FDSize:\t%u\n", table_size(t));
 	put_groups(t, out);
-	strbuf_printf(out, "NStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n", id.tgid, id.tid,
-		      id.pgrp, id.session);
+	put_all_ids(ctx, out);
 	put_memory_sizes(t, out);
-	strbuf_printf(out, "Threads:\t%u\nSigQ:\t0/%lu\n", id.threads,
+	strbuf_printf(out, "Threads:\t%u\nSigQ:\t%u/%lu\n", id.threads, queued_signals(t),
 		      rlimit_get(&t->tg->rlimits, RLIMIT_SIGPENDING));
 	strbuf_printf(
 		out,
@@ -271,7 +357,11 @@ int proc_show_status(struct subject *s, struct proc_ctx *ctx, struct strbuf *out
 		id.pending, id.shared_pending, id.blocked, id.ignored, id.caught);
 	put_caps(t, out);
 	strbuf_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", t->no_new_privs);
-	put_cpus(id.affinity, sizeof(id.affinity), out);
+	strbuf_puts(out, "Speculation_Store_Bypass:\tvulnerable\n"
+			 "SpeculationIndirectBranch:\talways enabled\nCpus_allowed:\t");
+	proc_put_mask(id.affinity, sizeof(id.affinity), out);
+	strbuf_puts(out, "Cpus_allowed_list:\t");
+	proc_put_list(id.affinity, sizeof(id.affinity), out);
 	strbuf_puts(out, "Mems_allowed:\t1\nMems_allowed_list:\t0\n");
 	strbuf_printf(out, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 		      t->nvcsw, t->nivcsw);

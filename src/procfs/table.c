@@ -2,140 +2,200 @@
 
 #include "procfs/internal.h"
 
-#define DIR(name_, in_, kind) \
+#define GUARDED_DIR(name_, mode_, kind) \
 	{ \
-		.name = name_, .in = in_, .mode = S_IFDIR | 0555, .dir = kind \
+		.name = name_, .mode = S_IFDIR | (mode_), .dir = kind, .guarded = true \
 	}
-#define FILE_SHOW(name_, in_, mode_, fn) \
+#define FILE_ATTACH(name_, mode_, fn) \
 	{ \
-		.name = name_, .in = in_, .mode = S_IFREG | (mode_), .show = fn \
+		.name = name_, .mode = S_IFREG | (mode_), .show = fn, .guarded = true, \
+		.attach = true \
 	}
-#define FILE_GUARDED(name_, in_, mode_, fn) \
+#define FILE_OPEN(name_, mode_, fn, attach_) \
 	{ \
-		.name = name_, .in = in_, .mode = S_IFREG | (mode_), .show = fn, .guarded = true \
+		.name = name_, .mode = S_IFREG | (mode_), .open = fn, .guarded = true, \
+		.attach = attach_ \
 	}
-#define FILE_STORE(name_, in_, fn, put) \
+/* A file of an id mapping, which is that of the root user namespace and cannot be set. */
+#define FILE_ID_MAP(name_) \
 	{ \
-		.name = name_, .in = in_, .mode = S_IFREG | 0644, .show = fn, .store = put \
+		.name = name_, .mode = S_IFREG | 0644, \
+		.text = "         0          0 4294967295\n", .store = proc_store_id_map \
 	}
-#define FILE_TEXT(name_, in_, text_) \
+/* A label: there is no security module to ask. */
+#define FILE_LABEL(name_, mode_) \
 	{ \
-		.name = name_, .in = in_, .mode = S_IFREG | 0444, .text = text_ \
-	}
-#define LINK(name_, in_, fn) \
-	{ \
-		.name = name_, .in = in_, .mode = S_IFLNK | 0777, .show = fn \
-	}
-#define LINK_TEXT(name_, in_, text_) \
-	{ \
-		.name = name_, .in = in_, .mode = S_IFLNK | 0777, .text = text_ \
-	}
-#define LINK_MAGIC(name_, in_, fn) \
-	{ \
-		.name = name_, .in = in_, .mode = S_IFLNK | 0777, .follow = fn, .guarded = true \
+		.name = name_, .mode = S_IFREG | (mode_), .show = proc_show_no_label, \
+		.store = proc_store_no_label \
 	}
 
-/* As uname(2) says it. */
-#define KERNEL_RELEASE "6.6.0"
-#define KERNEL_VERSION "#1 SMP PREEMPT Donjon"
-
-const struct proc_row proc_row_root = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_ROOT };
-const struct proc_row proc_row_tgid = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_TGID };
-const struct proc_row proc_row_tid = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_TID };
-const struct proc_row proc_row_fd = { .name = "",
-				      .mode = S_IFLNK | 0700,
-				      .follow = proc_follow_fd,
-				      .guarded = true };
-const struct proc_row proc_row_fdinfo = { .name = "",
-					  .mode = S_IFREG | 0444,
-					  .show = proc_show_fdinfo,
-					  .guarded = true };
-
-const struct proc_row proc_rows[] = {
-	/* /proc */
-	LINK("self", DIR_ROOT, proc_show_self),
-	LINK("thread-self", DIR_ROOT, proc_show_thread_self),
-	FILE_TEXT("cmdline", DIR_ROOT, "\n"),
-	FILE_SHOW("cpuinfo", DIR_ROOT, 0444, proc_show_cpuinfo),
-	FILE_TEXT("filesystems", DIR_ROOT,
-		  "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n\thostfs\n"),
-	FILE_SHOW("loadavg", DIR_ROOT, 0444, proc_show_loadavg),
-	FILE_SHOW("meminfo", DIR_ROOT, 0444, proc_show_meminfo),
-	LINK_TEXT("mounts", DIR_ROOT, "self/mounts"),
-	FILE_SHOW("stat", DIR_ROOT, 0444, proc_show_system_stat),
-	DIR("sys", DIR_ROOT, DIR_SYS),
-	FILE_SHOW("uptime", DIR_ROOT, 0444, proc_show_uptime),
-	FILE_TEXT("version", DIR_ROOT,
-		  "Linux version " KERNEL_RELEASE " (donjon@localhost) (gcc) " KERNEL_VERSION "\n"),
-
-	/* /proc/PID */
-	FILE_GUARDED("auxv", DIR_PROCESS, 0400, proc_show_auxv),
-	FILE_TEXT("cgroup", DIR_PROCESS, "0::/\n"),
-	FILE_SHOW("cmdline", DIR_PROCESS, 0444, proc_show_cmdline),
-	FILE_STORE("comm", DIR_PROCESS, proc_show_comm, proc_store_comm),
-	LINK_MAGIC("cwd", DIR_PROCESS, proc_follow_cwd),
-	FILE_GUARDED("environ", DIR_PROCESS, 0400, proc_show_environ),
-	LINK_MAGIC("exe", DIR_PROCESS, proc_follow_exe),
-	{ .name = "fd", .in = DIR_PROCESS, .mode = S_IFDIR | 0500, .dir = DIR_FD, .guarded = true },
-	{ .name = "fdinfo",
-	  .in = DIR_PROCESS,
-	  .mode = S_IFDIR | 0555,
-	  .dir = DIR_FDINFO,
-	  .guarded = true },
-	FILE_SHOW("limits", DIR_PROCESS, 0444, proc_show_limits),
-	FILE_GUARDED("maps", DIR_PROCESS, 0444, proc_show_maps),
-	FILE_SHOW("mountinfo", DIR_PROCESS, 0444, proc_show_mountinfo),
-	FILE_SHOW("mounts", DIR_PROCESS, 0444, proc_show_mounts),
-	FILE_TEXT("oom_score", DIR_PROCESS, "0\n"),
-	{ .name = "oom_score_adj",
-	  .in = DIR_PROCESS,
-	  .mode = S_IFREG | 0644,
-	  .text = "0\n",
-	  .store = proc_store_nothing },
-	LINK_MAGIC("root", DIR_PROCESS, proc_follow_root),
-	FILE_SHOW("stat", DIR_PROCESS, 0444, proc_show_stat),
-	FILE_SHOW("statm", DIR_PROCESS, 0444, proc_show_statm),
-	FILE_SHOW("status", DIR_PROCESS, 0444, proc_show_status),
-	DIR("task", DIR_TGID, DIR_TASK),
-	FILE_TEXT("wchan", DIR_PROCESS, "0"),
-
-	/* /proc/sys */
-	DIR("fs", DIR_SYS, DIR_SYS_FS),
-	DIR("kernel", DIR_SYS, DIR_SYS_KERNEL),
-	DIR("vm", DIR_SYS, DIR_SYS_VM),
-
-	FILE_TEXT("file-max", DIR_SYS_FS, "9223372036854775807\n"),
-	FILE_TEXT("nr_open", DIR_SYS_FS, "1048576\n"),
-	FILE_TEXT("pipe-max-size", DIR_SYS_FS, "1048576\n"),
-	FILE_TEXT("protected_hardlinks", DIR_SYS_FS, "0\n"),
-	FILE_TEXT("protected_symlinks", DIR_SYS_FS, "0\n"),
-
-	FILE_TEXT("cap_last_cap", DIR_SYS_KERNEL, "40\n"),
-	FILE_TEXT("core_pattern", DIR_SYS_KERNEL, "core\n"),
-	FILE_SHOW("domainname", DIR_SYS_KERNEL, 0444, proc_show_domainname),
-	FILE_SHOW("hostname", DIR_SYS_KERNEL, 0444, proc_show_hostname),
-	FILE_TEXT("ngroups_max", DIR_SYS_KERNEL, "65536\n"),
-	FILE_TEXT("osrelease", DIR_SYS_KERNEL, KERNEL_RELEASE "\n"),
-	FILE_TEXT("ostype", DIR_SYS_KERNEL, "Linux\n"),
-	FILE_TEXT("overflowgid", DIR_SYS_KERNEL, "65534\n"),
-	FILE_TEXT("overflowuid", DIR_SYS_KERNEL, "65534\n"),
-	FILE_SHOW("pid_max", DIR_SYS_KERNEL, 0444, proc_show_pid_max),
-	DIR("random", DIR_SYS_KERNEL, DIR_SYS_RANDOM),
-	FILE_TEXT("randomize_va_space", DIR_SYS_KERNEL, "2\n"),
-	FILE_TEXT("tainted", DIR_SYS_KERNEL, "0\n"),
-	FILE_SHOW("threads-max", DIR_SYS_KERNEL, 0444, proc_show_threads_max),
-	FILE_TEXT("version", DIR_SYS_KERNEL, KERNEL_VERSION "\n"),
-
-	FILE_SHOW("boot_id", DIR_SYS_RANDOM, 0444, proc_show_boot_id),
-	FILE_TEXT("entropy_avail", DIR_SYS_RANDOM, "256\n"),
-	FILE_TEXT("poolsize", DIR_SYS_RANDOM, "256\n"),
-	FILE_SHOW("uuid", DIR_SYS_RANDOM, 0444, proc_show_uuid),
-
-	FILE_TEXT("max_map_count", DIR_SYS_VM, "65530\n"),
-	FILE_TEXT("mmap_min_addr", DIR_SYS_VM, "65536\n"),
-	FILE_TEXT("overcommit_memory", DIR_SYS_VM, "0\n"),
-	FILE_TEXT("overcommit_ratio", DIR_SYS_VM, "50\n"),
-	FILE_TEXT("swappiness", DIR_SYS_VM, "60\n"),
+static const struct proc_row special_rows[] = {
+	[ROW_ROOT] = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_ROOT },
+	[ROW_TGID] = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_PROCESS },
+	[ROW_TID] = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_PROCESS },
+	[ROW_FD] = { .name = "",
+		     .mode = S_IFLNK | 0700,
+		     .follow = proc_follow_fd,
+		     .guarded = true },
+	[ROW_FDINFO] = { .name = "",
+			 .mode = S_IFREG | 0444,
+			 .show = proc_show_fdinfo,
+			 .guarded = true },
+	[ROW_SYSFS] = { .name = "", .mode = S_IFDIR | 0555, .dir = DIR_SYSFS },
+	[ROW_CPU] = { .name = "", .mode = S_IFDIR | 0755, .dir = DIR_SYSFS_CPU },
+	[ROW_CACHE] = { .name = "", .mode = S_IFDIR | 0755, .dir = DIR_SYSFS_CACHE },
 };
 
-const u32 proc_row_count = ARRAY_SIZE(proc_rows);
+static const struct proc_row root_rows[] = {
+	LINK("self", proc_show_self),
+	LINK("thread-self", proc_show_thread_self),
+	FILE_SHOW("buddyinfo", 0444, proc_show_buddyinfo),
+	FILE_TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
+	FILE_TEXT("cmdline", "\n"),
+	FILE_TEXT("consoles", ""),
+	FILE_SHOW("cpuinfo", 0444, proc_show_cpuinfo),
+	FILE_TEXT("crypto", ""),
+	FILE_TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n"
+			     "  5 /dev/ptmx\n 10 misc\n136 pts\n\nBlock devices:\n"),
+	FILE_TEXT("diskstats", ""),
+	FILE_TEXT("execdomains", "0-0\tLinux           \t[kernel]\n"),
+	FILE_TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\n"
+				 "nodev\tdevtmpfs\nnodev\tsockfs\nnodev\tpipefs\nnodev\tdevpts\n"
+				 "nodev\tmqueue\nnodev\toverlay\n\thostfs\n"),
+	FILE_SHOW("interrupts", 0444, proc_show_interrupts),
+	FILE_TEXT("iomem", ""),
+	FILE_TEXT("ioports", ""),
+	FILE_TEXT("key-users", ""),
+	FILE_TEXT("keys", ""),
+	FILE_SHOW("loadavg", 0444, proc_show_loadavg),
+	FILE_TEXT("locks", ""),
+	FILE_SHOW("meminfo", 0444, proc_show_meminfo),
+	FILE_TEXT("misc", ""),
+	FILE_TEXT("modules", ""),
+	LINK_TEXT("mounts", "self/mounts"),
+	LINK_TEXT("net", "self/net"),
+	FILE_TEXT("partitions", "major minor  #blocks  name\n\n"),
+	FILE_SHOW("softirqs", 0444, proc_show_softirqs),
+	FILE_SHOW("stat", 0444, proc_show_system_stat),
+	FILE_TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+	DIR("sys", DIR_SYS),
+	DIR("sysvipc", DIR_SYSVIPC),
+	FILE_SHOW("uptime", 0444, proc_show_uptime),
+	FILE_TEXT("version",
+		  "Linux version " KERNEL_RELEASE " (donjon@localhost) (gcc) " KERNEL_VERSION "\n"),
+	FILE_SHOW("vmstat", 0444, proc_show_vmstat),
+	FILE_SHOW("zoneinfo", 0444, proc_show_zoneinfo),
+};
+
+static const struct proc_row process_rows[] = {
+	FILE_TEXT("arch_status", "AVX512_elapsed_ms:\t-1\n"),
+	DIR("attr", DIR_ATTR),
+	{ .name = "autogroup",
+	  .mode = S_IFREG | 0644,
+	  .only = ONLY_GROUP,
+	  .show = proc_show_autogroup,
+	  .store = proc_store_autogroup },
+	FILE_GUARDED("auxv", 0400, proc_show_auxv),
+	FILE_TEXT("cgroup", "0::/\n"),
+	{ .name = "children",
+	  .mode = S_IFREG | 0444,
+	  .only = ONLY_THREAD,
+	  .show = proc_show_children },
+	{ .name = "clear_refs", .mode = S_IFREG | 0200, .store = proc_store_clear_refs },
+	FILE_SHOW("cmdline", 0444, proc_show_cmdline),
+	FILE_STORE("comm", 0644, proc_show_comm, proc_store_comm),
+	{ .name = "coredump_filter",
+	  .mode = S_IFREG | 0644,
+	  .only = ONLY_GROUP,
+	  .show = proc_show_coredump_filter,
+	  .store = proc_store_coredump_filter },
+	FILE_TEXT("cpuset", "/\n"),
+	LINK_MAGIC("cwd", proc_follow_cwd),
+	FILE_GUARDED("environ", 0400, proc_show_environ),
+	LINK_MAGIC("exe", proc_follow_exe),
+	GUARDED_DIR("fd", 0500, DIR_FD),
+	GUARDED_DIR("fdinfo", 0555, DIR_FDINFO),
+	FILE_ID_MAP("gid_map"),
+	FILE_GUARDED("io", 0400, proc_show_io),
+	FILE_SHOW("limits", 0444, proc_show_limits),
+	{ .name = "loginuid",
+	  .mode = S_IFREG | 0644,
+	  .text = "4294967295",
+	  .store = proc_store_loginuid },
+	FILE_GUARDED("maps", 0444, proc_show_maps),
+	FILE_OPEN("mem", 0600, proc_open_mem, true),
+	FILE_SHOW("mountinfo", 0444, proc_show_mountinfo),
+	FILE_SHOW("mounts", 0444, proc_show_mounts),
+	{ .name = "mountstats",
+	  .mode = S_IFREG | 0400,
+	  .only = ONLY_GROUP,
+	  .show = proc_show_mountstats },
+	DIR("net", DIR_NET),
+	{ .name = "ns", .mode = S_IFDIR | 0511, .dir = DIR_NS },
+	FILE_GUARDED("numa_maps", 0444, proc_show_numa_maps),
+	FILE_STORE("oom_adj", 0644, proc_show_oom_adj, proc_store_oom_adj),
+	FILE_SHOW("oom_score", 0444, proc_show_oom_score),
+	FILE_STORE("oom_score_adj", 0644, proc_show_oom_score_adj, proc_store_oom_score_adj),
+	FILE_OPEN("pagemap", 0400, proc_open_pagemap, false),
+	FILE_ATTACH("personality", 0400, proc_show_personality),
+	FILE_ID_MAP("projid_map"),
+	LINK_MAGIC("root", proc_follow_root),
+	FILE_STORE("sched", 0644, proc_show_sched, proc_store_nothing),
+	FILE_SHOW("schedstat", 0444, proc_show_schedstat),
+	FILE_TEXT("sessionid", "4294967295"),
+	{ .name = "setgroups",
+	  .mode = S_IFREG | 0644,
+	  .text = "allow\n",
+	  .store = proc_store_setgroups },
+	FILE_GUARDED("smaps", 0444, proc_show_smaps),
+	FILE_GUARDED("smaps_rollup", 0444, proc_show_smaps_rollup),
+	FILE_ATTACH("stack", 0400, proc_show_nothing),
+	FILE_SHOW("stat", 0444, proc_show_stat),
+	FILE_SHOW("statm", 0444, proc_show_statm),
+	FILE_SHOW("status", 0444, proc_show_status),
+	FILE_ATTACH("syscall", 0400, proc_show_syscall),
+	{ .name = "task", .mode = S_IFDIR | 0555, .dir = DIR_TASK, .only = ONLY_GROUP },
+	{ .name = "timens_offsets",
+	  .mode = S_IFREG | 0644,
+	  .only = ONLY_GROUP,
+	  .text = "monotonic           0         0\nboottime            0         0\n",
+	  .store = proc_store_id_map },
+	{ .name = "timers", .mode = S_IFREG | 0444, .only = ONLY_GROUP, .show = proc_show_timers },
+	{ .name = "timerslack_ns",
+	  .mode = S_IFREG | 0666,
+	  .only = ONLY_GROUP,
+	  .show = proc_show_timerslack,
+	  .store = proc_store_timerslack },
+	FILE_ID_MAP("uid_map"),
+	FILE_TEXT("wchan", "0"),
+};
+
+static const struct proc_row attr_rows[] = {
+	FILE_LABEL("current", 0666),   FILE_LABEL("exec", 0666), FILE_LABEL("fscreate", 0666),
+	FILE_LABEL("keycreate", 0666), FILE_LABEL("prev", 0444), FILE_LABEL("sockcreate", 0666),
+};
+
+static const struct proc_row ns_rows[] = {
+	LINK_MAGIC("cgroup", proc_follow_ns), LINK_MAGIC("ipc", proc_follow_ns),
+	LINK_MAGIC("mnt", proc_follow_ns),    LINK_MAGIC("net", proc_follow_ns),
+	LINK_MAGIC("pid", proc_follow_ns),    LINK_MAGIC("pid_for_children", proc_follow_ns),
+	LINK_MAGIC("time", proc_follow_ns),   LINK_MAGIC("time_for_children", proc_follow_ns),
+	LINK_MAGIC("user", proc_follow_ns),   LINK_MAGIC("uts", proc_follow_ns),
+};
+
+static const struct proc_row sysvipc_rows[] = {
+	FILE_TEXT("msg", "       key      msqid perms      cbytes       qnum lspid lrpid   uid   "
+			 "gid  cuid  cgid      stime      rtime      ctime\n"),
+	FILE_TEXT("sem", "       key      semid perms      nsems   uid   gid  cuid  cgid      otime"
+			 "      ctime\n"),
+	FILE_TEXT("shm",
+		  "       key      shmid perms                  size  cpid  lpid nattch   uid"
+		  "   gid  cuid  cgid      atime      dtime      ctime                   "
+		  "rss                  swap\n"),
+};
+
+const struct proc_dir proc_dirs[DIR_SYS] = {
+	[DIR_NONE] = PROC_DIR(special_rows),	[DIR_ROOT] = PROC_DIR(root_rows),
+	[DIR_PROCESS] = PROC_DIR(process_rows), [DIR_ATTR] = PROC_DIR(attr_rows),
+	[DIR_NS] = PROC_DIR(ns_rows),		[DIR_SYSVIPC] = PROC_DIR(sysvipc_rows),
+};

@@ -19,12 +19,10 @@
 #include "vfs/fdtable.h"
 
 #define PROC_MAGIC 0x9fa0
+#define SYSFS_MAGIC 0x6265'6572
 #define FIRST_ROW 2
 #define FIRST_NUMBER 0x1000
 #define THREADS_ROOM 64
-
-/* Rows outside the table, by number after it. */
-enum { ROW_ROOT, ROW_TGID, ROW_TID, ROW_FD, ROW_FDINFO };
 
 SLAB_CLASS(proc_node, struct proc_node);
 
@@ -34,15 +32,16 @@ DECLARE_OPS(struct inode_ops, proc_link_ops);
 DECLARE_OPS(struct inode_ops, proc_magic_ops);
 DECLARE_OPS(struct super_ops, proc_super_ops);
 
-const struct proc_row *proc_row_of(const struct proc_node *n)
+const struct proc_dir *proc_dir_of(u32 kind)
 {
-	static const struct proc_row *const others[] = {
-		[ROW_ROOT] = &proc_row_root,	 [ROW_TGID] = &proc_row_tgid,
-		[ROW_TID] = &proc_row_tid,	 [ROW_FD] = &proc_row_fd,
-		[ROW_FDINFO] = &proc_row_fdinfo,
-	};
+	if (kind >= DIR_SYSFS)
+		return &sysfs_dirs[kind - DIR_SYSFS];
+	return kind >= DIR_SYS ? &proc_sys_dirs[kind - DIR_SYS] : &proc_dirs[kind];
+}
 
-	return n->row < proc_row_count ? &proc_rows[n->row] : others[n->row - proc_row_count];
+const struct proc_row *proc_row_by_nr(u32 nr)
+{
+	return &proc_dir_of(nr >> 16)->rows[nr & 0xffff];
 }
 
 struct task *proc_caller(struct subject *s)
@@ -66,7 +65,9 @@ int proc_ctx_init(struct proc_ctx *ctx, struct subject *s, const struct proc_nod
 		.caller = proc_caller(s),
 		.task = n->task,
 		.whole_group = n->whole_group,
-		.fd = n->fd,
+		.number = n->number,
+		.row_nr = n->row,
+		.row = proc_row_of(n),
 	};
 	return n->task && task_gone(n->task) ? -ESRCH : 0;
 }
@@ -76,6 +77,13 @@ int proc_may_look(const struct proc_ctx *ctx)
 	if (!ctx->task || !ctx->caller)
 		return 0;
 	return task_may_access(ctx->caller, ctx->task, false) ? 0 : -EACCES;
+}
+
+int proc_may_attach(const struct proc_ctx *ctx)
+{
+	if (!ctx->task || !ctx->caller)
+		return 0;
+	return task_may_access(ctx->caller, ctx->task, true) ? 0 : -EACCES;
 }
 
 /* ---- inodes ---- */
@@ -89,13 +97,15 @@ static const struct inode_ops *ops_for(const struct proc_row *row)
 	return row->follow ? OPS(proc_magic_ops) : OPS(proc_link_ops);
 }
 
-/* What belongs to a task belongs to its effective ids, if it may be looked into. */
-static void owner_of(struct task *t, u32 *ret_uid, u32 *ret_gid)
+/* What belongs to a task belongs to its effective ids, if it may be looked into; plain directories
+ * do in any case. */
+static void owner_of(struct task *t, u32 mode, u32 *ret_uid, u32 *ret_gid)
 {
 	const struct cred *c;
 
 	*ret_uid = *ret_gid = 0;
-	if (!t || !t->tg->dumpable)
+	if (!t ||
+	    (mode != (S_IFDIR | 0555) && __atomic_load_n(&t->tg->dumpable, __ATOMIC_RELAXED) != 1))
 		return;
 	c = task_get_cred(t);
 	*ret_uid = c->euid;
@@ -103,15 +113,15 @@ static void owner_of(struct task *t, u32 *ret_uid, u32 *ret_gid)
 	cred_put(c);
 }
 
-static u64 ino_of(u32 row, u32 tid, u32 fd)
+static u64 ino_of(u32 row, u32 tid, u32 number)
 {
-	if (!tid && row < proc_row_count)
+	if (!tid && !number && row >> 16 != DIR_NONE)
 		return 0xf000'0000u + row;
-	return hash_combine((u64)row << 32 | fd, tid) & 0x7fff'ffff;
+	return hash_combine((u64)row << 32 | number, tid) & 0x7fff'ffff;
 }
 
 /* An inode of a row; a reference to task is taken. */
-static int make_inode(struct super *sb, u32 row, struct task *task, bool whole_group, u32 fd,
+static int make_inode(struct super *sb, u32 row, struct task *task, bool whole_group, u32 number,
 		      struct inode **ret)
 {
 	struct proc_node *n = slab_alloc(&slab_proc_node);
@@ -123,11 +133,11 @@ static int make_inode(struct super *sb, u32 row, struct task *task, bool whole_g
 		return -ENOMEM;
 	n->row = row;
 	n->whole_group = whole_group;
-	n->fd = fd;
+	n->number = number;
 	r = proc_row_of(n);
-	owner_of(task, &uid, &gid);
-	inode = inode_create(sb, ops_for(r), ino_of(row, task ? task->subject.tid : 0, fd), r->mode,
-			     uid, gid);
+	owner_of(task, r->mode, &uid, &gid);
+	inode = inode_create(sb, ops_for(r), ino_of(row, task ? task->subject.tid : 0, number),
+			     r->mode, uid, gid);
 	if (!inode) {
 		slab_free(&slab_proc_node, n);
 		return -ENOMEM;
@@ -180,7 +190,7 @@ static int look_up_process(struct super *sb, struct proc_ctx *ctx, u32 number, s
 
 	if (!t)
 		return 0;
-	err = make_inode(sb, proc_row_count + ROW_TGID, t, true, 0, ret);
+	err = make_inode(sb, ROW_TGID, t, true, 0, ret);
 	task_put(t);
 	return err;
 }
@@ -191,7 +201,7 @@ static int look_up_thread(struct super *sb, struct proc_ctx *ctx, u32 number, st
 	int err = 0;
 
 	if (t && t->tg == ctx->task->tg)
-		err = make_inode(sb, proc_row_count + ROW_TID, t, false, 0, ret);
+		err = make_inode(sb, ROW_TID, t, false, 0, ret);
 	task_put(t);
 	return err;
 }
@@ -216,26 +226,49 @@ static int look_up_fd(struct super *sb, struct proc_ctx *ctx, u32 number, u32 ro
 
 	if (!f)
 		return 0;
-	err = make_inode(sb, proc_row_count + row, ctx->task, ctx->whole_group, number, ret);
+	err = make_inode(sb, row, ctx->task, ctx->whole_group, number, ret);
 	if (!err && row == ROW_FD)
 		(*ret)->mode = S_IFLNK | (f->readable ? 0500u : 0) | (f->writable ? 0300u : 0);
 	file_put(f);
 	return err;
 }
 
+static int look_up_device(struct super *sb, u32 kind, u32 parent, const char *name,
+			  struct inode **ret)
+{
+	u32 row, number;
+
+	if (!sysfs_find_numbered(kind, parent, name, &row, &number))
+		return 0;
+	return make_inode(sb, row, NULL, false, number, ret);
+}
+
+static bool row_is_there(const struct proc_row *r, const struct proc_node *dir)
+{
+	return !r->only || r->only == (dir->whole_group ? ONLY_GROUP : ONLY_THREAD);
+}
+
 static int proc_lookup(struct subject *s, struct inode *dir, const char *name, struct inode **ret)
 {
 	const struct proc_node *n = dir->private;
 	u32 kind = proc_row_of(n)->dir, number;
+	const struct proc_dir *rows;
 	struct proc_ctx ctx;
 	int err;
 
 	err = proc_ctx_init(&ctx, s, n);
 	if (err)
 		return -ENOENT;
-	for (u32 i = 0; i < proc_row_count; i++)
-		if (proc_rows[i].in & kind && strcmp(proc_rows[i].name, name) == 0)
-			return make_inode(dir->sb, i, n->task, n->whole_group, 0, ret);
+	rows = proc_dir_of(kind);
+	for (u32 i = 0; i < rows->count; i++) {
+		const struct proc_row *r = &rows->rows[i];
+
+		if (row_is_there(r, n) && strcmp(r->name, name) == 0)
+			return make_inode(dir->sb, ROW_NR(kind, i), n->task, n->whole_group,
+					  n->number, ret);
+	}
+	if (kind >= DIR_SYSFS)
+		return look_up_device(dir->sb, kind, n->number, name, ret);
 	if (!parse_number(name, &number))
 		return 0;
 	switch (kind) {
@@ -268,7 +301,7 @@ static bool emit_number(struct dir_context *ctx, u32 number, u64 ino, u8 type)
 
 static bool emit_process(struct thread_group *tg, u32 pid, void *arg)
 {
-	return emit_number(arg, pid, ino_of(proc_row_count + ROW_TGID, pid, 0), DT_DIR);
+	return emit_number(arg, pid, ino_of(ROW_TGID, pid, 0), DT_DIR);
 }
 
 static int compare_u32(const void *a, const void *b)
@@ -306,7 +339,7 @@ static int emit_threads(struct proc_ctx *p, struct dir_context *ctx, u32 from)
 		return -ENOMEM;
 	for (u32 i = 0; i < count; i++)
 		if (ids[i] && ids[i] >= from &&
-		    !emit_number(ctx, ids[i], ino_of(proc_row_count + ROW_TID, ids[i], 0), DT_DIR))
+		    !emit_number(ctx, ids[i], ino_of(ROW_TID, ids[i], 0), DT_DIR))
 			break;
 	free(ids);
 	return 0;
@@ -324,14 +357,30 @@ static void emit_fds(struct proc_ctx *p, struct dir_context *ctx, u32 from, u32 
 	fdtable_put(files);
 }
 
+static void emit_devices(struct dir_context *ctx, u32 kind, u32 parent, u32 from)
+{
+	char name[SYSFS_NAME_SIZE];
+	u32 row, number;
+
+	for (u32 i = from; sysfs_numbered(kind, parent, i, name, &row, &number); i++) {
+		if (*name && !ctx->emit(ctx, name, strlen(name), ino_of(row, 0, number),
+					FIRST_NUMBER + (s64)i + 1, DT_DIR))
+			return;
+		ctx->pos = FIRST_NUMBER + (s64)i + 1;
+	}
+}
+
 static bool emit_rows(struct dir_context *ctx, u32 kind, const struct proc_node *n)
 {
-	for (u32 i = (u32)(ctx->pos - FIRST_ROW); i < proc_row_count; i++) {
-		const struct proc_row *r = &proc_rows[i];
-		u32 tid = n->task ? n->task->subject.tid : 0;
+	const struct proc_dir *dir = proc_dir_of(kind);
+	u32 tid = n->task ? n->task->subject.tid : 0;
 
-		if (r->in & kind && !ctx->emit(ctx, r->name, strlen(r->name), ino_of(i, tid, 0),
-					       FIRST_ROW + i + 1, (u8)IFTODT(r->mode)))
+	for (u32 i = (u32)(ctx->pos - FIRST_ROW); i < dir->count; i++) {
+		const struct proc_row *r = &dir->rows[i];
+
+		if (row_is_there(r, n) && !ctx->emit(ctx, r->name, strlen(r->name),
+						     ino_of(ROW_NR(kind, i), tid, n->number),
+						     FIRST_ROW + i + 1, (u8)IFTODT(r->mode)))
 			return false;
 		ctx->pos = FIRST_ROW + i + 1;
 	}
@@ -356,6 +405,10 @@ static int proc_iterate(struct subject *s, struct file *f, struct dir_context *c
 	if (ctx->pos - FIRST_NUMBER > INT32_MAX || !p.caller)
 		return 0;
 	from = (u32)(ctx->pos - FIRST_NUMBER);
+	if (kind >= DIR_SYSFS) {
+		emit_devices(ctx, kind, n->number, from);
+		return 0;
+	}
 	if (kind == DIR_ROOT) {
 		tasks_lock();
 		group_for_each(task_pid_ns(p.caller), from, emit_process, ctx);
@@ -363,9 +416,9 @@ static int proc_iterate(struct subject *s, struct file *f, struct dir_context *c
 	} else if (kind == DIR_TASK) {
 		return emit_threads(&p, ctx, from);
 	} else if (kind == DIR_FD) {
-		emit_fds(&p, ctx, from, proc_row_count + ROW_FD, DT_LNK);
+		emit_fds(&p, ctx, from, ROW_FD, DT_LNK);
 	} else if (kind == DIR_FDINFO) {
-		emit_fds(&p, ctx, from, proc_row_count + ROW_FDINFO, DT_REG);
+		emit_fds(&p, ctx, from, ROW_FDINFO, DT_REG);
 	}
 	return 0;
 }
@@ -399,12 +452,12 @@ static int proc_open(struct subject *s, struct inode *inode, struct file *f)
 	int err;
 
 	err = proc_ctx_init(&ctx, s, n);
-	if (!err && proc_row_of(n)->guarded)
-		err = proc_may_look(&ctx);
-	if (!err && f->writable && !proc_row_of(n)->store)
-		err = -EIO;
+	if (!err && ctx.row->guarded)
+		err = ctx.row->attach ? proc_may_attach(&ctx) : proc_may_look(&ctx);
 	if (err)
 		return err;
+	if (ctx.row->open)
+		return ctx.row->open(s, &ctx, f);
 	f->ops = S_ISDIR(inode->mode) ? OPS(proc_dir_file_ops) : OPS(proc_file_ops);
 	return 0;
 }
@@ -427,10 +480,10 @@ static ssize_t proc_readlink(struct subject *s, struct inode *inode, char *buf, 
 	if (err)
 		return -ENOENT;
 	strbuf_init_fixed(&out, buf, size);
-	if (row->text)
-		strbuf_puts(&out, row->text);
-	else
+	if (row->show)
 		err = row->show(s, &ctx, &out);
+	else
+		strbuf_puts(&out, row->text);
 	if (!err)
 		err = strbuf_error(&out) ? -ENAMETOOLONG : 0;
 	return err ? err : (ssize_t)out.length;
@@ -496,16 +549,16 @@ DEFINE_OPS(struct inode_ops, proc_magic_ops) = {
 
 DEFINE_OPS(struct super_ops, proc_super_ops) = {};
 
-int procfs_create(struct super **ret)
+static int create(const char *type, u64 magic, u32 root_row, struct super **ret)
 {
 	struct inode *root;
 	struct super *sb;
 	int err;
 
-	err = super_create("proc", OPS(proc_super_ops), PROC_MAGIC, SB_NOCACHE, NULL, &sb);
+	err = super_create(type, OPS(proc_super_ops), magic, SB_NOCACHE, NULL, &sb);
 	if (err)
 		return err;
-	err = make_inode(sb, proc_row_count + ROW_ROOT, NULL, false, 0, &root);
+	err = make_inode(sb, root_row, NULL, false, 0, &root);
 	if (!err)
 		err = super_set_root(sb, root);
 	if (err) {
@@ -514,4 +567,14 @@ int procfs_create(struct super **ret)
 	}
 	*ret = sb;
 	return 0;
+}
+
+int procfs_create(struct super **ret)
+{
+	return create("proc", PROC_MAGIC, ROW_ROOT, ret);
+}
+
+int sysfs_create(struct super **ret)
+{
+	return create("sysfs", SYSFS_MAGIC, ROW_SYSFS, ret);
 }

@@ -200,6 +200,11 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 		err = procfs_create(&sb);
 		err = mount_new(s, ns, err, sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);
 	}
+	if (!err) {
+		err = sysfs_create(&sb);
+		err = mount_new(s, ns, err, sb, "sysfs", "/sys",
+				SB_RDONLY | SB_NOSUID | SB_NODEV | SB_NOEXEC);
+	}
 	return err;
 }
 
@@ -230,7 +235,7 @@ static int open_streams(const struct sandbox_config *config, struct subject *s)
 int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
 		      const struct cred *cred, struct guest_root *ret, const char **ret_what)
 {
-	static const char *const mountpoints[] = { "tmp", "dev", "proc" };
+	static const char *const mountpoints[] = { "tmp", "dev", "proc", "sys" };
 	struct boot_subject boot;
 	struct super *lower, *root;
 	struct mount_ns *ns;

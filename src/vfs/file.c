@@ -80,22 +80,30 @@ int file_create(struct subject *s, const struct path *path, u32 flags, struct fi
 	return err;
 }
 
+int path_create_anon(const char *name, struct inode *inode, struct path *ret)
+{
+	struct qname q = { .name = name, .len = (u32)strlen(name) };
+
+	*ret = (struct path){ .dentry = dentry_create(NULL, NULL, &q, inode) };
+	if (ret->dentry)
+		return 0;
+	inode_put(inode);
+	return -ENFILE;
+}
+
 int file_create_nameless(struct subject *s, const char *name, struct inode *inode, u32 flags,
 			 struct file **ret)
 {
-	struct qname q = { .name = name, .len = (u32)strlen(name) };
-	struct path path = {};
+	struct path path;
 	int err;
 
 	inode_get(inode);
-	path.dentry = dentry_create(NULL, NULL, &q, inode);
-	if (!path.dentry) {
-		inode_put(inode);
-		return -ENFILE;
-	}
+	err = path_create_anon(name, inode, &path);
+	if (err)
+		return err;
 	err = file_create_owning(s, &path, flags, ret);
 	if (err)
-		dentry_put(path.dentry);
+		path_put(&path);
 	return err;
 }
 
@@ -190,18 +198,32 @@ static ssize_t file_io(struct subject *s, struct file *f, struct uio *u, s64 *po
 
 ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 {
+	ssize_t ret;
+
 	if (!f->readable)
 		return -EBADF;
 	if (S_ISDIR(f->inode->mode))
 		return -EISDIR;
-	return f->ops->read ? file_io(s, f, to, pos, f->ops->read) : -EINVAL;
+	ret = f->ops->read ? file_io(s, f, to, pos, f->ops->read) : -EINVAL;
+	if (s) {
+		io_count(&s->io.syscr, 1);
+		io_count(&s->io.rchar, ret > 0 ? (u64)ret : 0);
+	}
+	return ret;
 }
 
 ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
 {
+	ssize_t ret;
+
 	if (!f->writable)
 		return -EBADF;
-	return f->ops->write ? file_io(s, f, from, pos, f->ops->write) : -EINVAL;
+	ret = f->ops->write ? file_io(s, f, from, pos, f->ops->write) : -EINVAL;
+	if (s) {
+		io_count(&s->io.syscw, 1);
+		io_count(&s->io.wchar, ret > 0 ? (u64)ret : 0);
+	}
+	return ret;
 }
 
 ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count, s64 max_size)

@@ -24,6 +24,9 @@ void fs_context_set_root(struct fs_context *fs, const struct path *p);
 
 void path_get(const struct path *p);
 void path_put(const struct path *p);
+/* A place that is in no file system, called name. The inode's reference is taken over, on failure
+ * too. -ENFILE. */
+[[nodiscard]] int path_create_anon(const char *name, struct inode *inode, struct path *ret);
 
 enum walk_flags {
 	WALK_FOLLOW = 1, /* follow a symbolic link in the last component */

@@ -279,6 +279,17 @@ int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new, u32 *
 	return err;
 }
 
+int pf_space_residency(struct pf_space *s, struct pf_residency *ret)
+{
+	*ret = (struct pf_residency){};
+	return -ESRCH;
+}
+
+int pf_space_ranges(struct pf_space *s, pf_range_fn *fn, void *arg)
+{
+	return -ESRCH;
+}
+
 ssize_t pf_space_read(struct pf_space *s, void *dst, struct uaddr src, size_t size)
 {
 	ssize_t n = fake_copy(false, src.v, dst, size);

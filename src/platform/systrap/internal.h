@@ -376,4 +376,6 @@ void keeper_bury(void);
 int proc_children(pid_t *ret, unsigned int max);
 /* CPU time of a lane in ns; 0 if the host does not tell. */
 u64 proc_cpu_time(pid_t pid, pid_t tid);
+/* Open a file of the host's procfs. */
+[[nodiscard]] int proc_open(const char *path);
 [[nodiscard]] ssize_t proc_read(const char *path, char *buf, size_t size);

@@ -259,7 +259,7 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
 	}
-	t->cpu = (int)(ret_event->cpu & 0xfff);
+	__atomic_store_n(&t->cpu, (int)(ret_event->cpu & 0xfff), __ATOMIC_RELAXED);
 	atomic_store_explicit(&t->spin_tsc, min(ret_event->spin_tsc, t->spin_most),
 			      memory_order_relaxed);
 	return 0;

@@ -14,7 +14,7 @@
 
 #define CHILDREN_MAX 4096
 
-static int proc_open(const char *path)
+int proc_open(const char *path)
 {
 	char full[80];
 

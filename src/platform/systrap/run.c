@@ -100,7 +100,7 @@ void pf_interrupt(struct pf_thread *t)
 
 int pf_thread_cpu(const struct pf_thread *t)
 {
-	return t->cpu;
+	return __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
 }
 
 u64 pf_thread_cpu_time(struct pf_thread *t)

@@ -363,7 +363,8 @@ static int keep_value(u32 row, const char *text)
 		list_add(&all->values, &v->link);
 		new = NULL;
 	}
-	strncpy(v->text, text, sizeof(v->text) - 1);
+	memset(v->text, 0, sizeof(v->text));
+	memcpy(v->text, text, strnlen(text, sizeof(v->text) - 1));
 	spin_unlock(&all->lock, &lc_cred);
 	slab_free(&slab_sysctl_value, new);
 	return 0;

@@ -43,6 +43,7 @@ enum arena_root_id {
 	ARENA_ROOT_LOCKS,
 	ARENA_ROOT_NET,
 	ARENA_ROOT_SHMEM,
+	ARENA_ROOT_CLOCKS,
 	ARENA_ROOT_COUNT
 };
 void *arena_root_of(enum arena_root_id id);

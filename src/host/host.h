@@ -130,6 +130,8 @@ ssize_t host_process_vm_readv(pid_t pid, const struct iovec *local, unsigned lon
 			      const struct iovec *remote, unsigned long rcount);
 ssize_t host_process_vm_writev(pid_t pid, const struct iovec *local, unsigned long lcount,
 			       const struct iovec *remote, unsigned long rcount);
+int host_timerfd_create(clockid_t id, int flags);
+int host_timerfd_settime(int fd, int flags, const struct itimerspec *value);
 int host_sched_yield(void);
 int host_sched_getaffinity(pid_t tid, size_t size, void *mask);
 int host_sched_setaffinity(pid_t tid, size_t size, const void *mask);

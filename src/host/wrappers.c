@@ -424,6 +424,16 @@ ssize_t host_process_vm_writev(pid_t pid, const struct iovec *local, unsigned lo
 	return CALL6(SYS_process_vm_writev, pid, local, lcount, remote, rcount, 0);
 }
 
+int host_timerfd_create(clockid_t id, int flags)
+{
+	return (int)CALL2(SYS_timerfd_create, id, flags);
+}
+
+int host_timerfd_settime(int fd, int flags, const struct itimerspec *value)
+{
+	return (int)CALL4(SYS_timerfd_settime, fd, flags, value, 0);
+}
+
 int host_sched_yield(void)
 {
 	return (int)CALL0(SYS_sched_yield);

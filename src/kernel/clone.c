@@ -6,7 +6,7 @@
  * Building may park (the platform copies the address space); a signal that came before it makes the
  * call start over (ERESTARTNOINTR), so that it is delivered once, in the parent, before the fork.
  *
- * Not there yet: namespaces (refused as to a user without privilege), pidfds, set_tid.
+ * Not there yet: namespaces (refused as to a user without privilege), set_tid.
  */
 
 #include "kernel/task.h"
@@ -19,11 +19,13 @@
 #include "host/host.h"
 #include "kernel/lifecycle.h"
 #include "kernel/pid.h"
+#include "kernel/pidfd.h"
 #include "kernel/signal.h"
 #include "kernel/timers.h"
 #include "mm/mm.h"
 #include "vfs/fdtable.h"
 #include "vfs/path.h"
+#include "vfs/vfs.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x1'0000'0000UL
@@ -59,7 +61,11 @@ static int check_flags(struct task *t, const struct clone_args_k *a)
 		return -EINVAL;
 	if ((f & (u64)CLONE_NEWIPC) && (f & (u64)CLONE_SYSVSEM))
 		return -EINVAL;
-	if (f & ((u64)CLONE_PIDFD | CLONE_INTO_CGROUP))
+	if (f & CLONE_INTO_CGROUP)
+		return -EINVAL;
+	if ((f & (u64)CLONE_PIDFD) &&
+	    ((f & (F_THREAD | (u64)CLONE_DETACHED)) ||
+	     ((f & (u64)CLONE_PARENT_SETTID) && a->pidfd == a->parent_tid)))
 		return -EINVAL;
 	if (f & (u64)CLONE_NEWUSER)
 		return -EPERM;
@@ -163,7 +169,7 @@ static int copy_files(struct task *n, struct task *t, u64 flags)
 static int copy_fs(struct task *n, struct task *t, u64 flags)
 {
 	if (flags & F_FS) {
-		fs_context_get(t->subject.fs);
+		fs_context_join(t->subject.fs);
 		n->subject.fs = t->subject.fs;
 		return 0;
 	}
@@ -329,15 +335,40 @@ static void write_parent_tid(struct task *t, const struct clone_args_k *a, u32 t
 		(void)!copy_out_late(&t->subject, addr, &tid, sizeof(tid));
 }
 
+/* CLONE_PIDFD: a descriptor of the caller's for its child, which does not have it unless they share
+ * their tables. Stored at once, so that a bad address is found before there is a child. */
+static int make_pidfd(struct task *n, struct task *t, const struct clone_args_k *a, int *ret_fd)
+{
+	struct file *f;
+	int fd, err;
+
+	*ret_fd = -1;
+	if (!(a->flags & (u64)CLONE_PIDFD))
+		return 0;
+	err = pidfd_create_file(t, n->pid, 0, &f);
+	if (err)
+		return err;
+	fd = fd_install(&t->subject, f, 0, FD_CLOEXEC_FLAG);
+	file_put(f);
+	if (fd < 0)
+		return fd;
+	err = copy_out(&t->subject, UADDR(a->pidfd), &fd, sizeof(fd));
+	if (err)
+		(void)!fd_close(&t->subject, fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
 long task_clone(struct task *t, const struct clone_args_k *args)
 {
 	struct clone_args_k a = *args;
 	struct task *n;
+	int err, pidfd = -1;
 	u32 tid;
-	int err;
 
-	a.flags &= ~(u64)(CLONE_DETACHED | CLONE_PTRACE | CLONE_UNTRACED | CLONE_IO);
 	err = check_flags(t, &a);
+	a.flags &= ~(u64)(CLONE_DETACHED | CLONE_PTRACE | CLONE_UNTRACED | CLONE_IO);
 	if (err)
 		return err;
 	if (signal_pending(t))
@@ -349,6 +380,8 @@ long task_clone(struct task *t, const struct clone_args_k *args)
 	if (!n)
 		return -ENOMEM;
 	err = clone_parts(n, t, &a);
+	if (!err)
+		err = make_pidfd(n, t, &a, &pidfd);
 	if (err)
 		goto fail;
 	tid = pid_nr(n->pid, task_pid_ns(t));
@@ -365,6 +398,8 @@ long task_clone(struct task *t, const struct clone_args_k *args)
 	task_start(n);
 	return tid;
 fail:
+	if (pidfd >= 0)
+		(void)!fd_close(&t->subject, pidfd);
 	task_discard(n);
 	return err;
 }

@@ -107,6 +107,41 @@ static void apply_caps(struct cred *c, const struct cred *old, bool ids_changed)
 	c->securebits &= ~(u32)SECBIT_KEEP_CAPS;
 }
 
+/* Does a task of another process share t's root and working directory? It could change them under a
+ * program that has gained privilege. */
+static bool shares_fs(struct task *t)
+{
+	struct fs_context *fs = t->subject.fs;
+	struct task *other;
+	u32 own = 0;
+	bool ret;
+
+	tasks_lock();
+	list_for_each(other, &t->tg->tasks, tg_link) {
+		spin_lock(&other->lock, &lc_task);
+		own += other->subject.fs == fs;
+		spin_unlock(&other->lock, &lc_task);
+	}
+	ret = atomic_load(&fs->users) > own;
+	tasks_unlock();
+	return ret;
+}
+
+/* What was gained is given up if that would not be safe. */
+static void withhold_gains(struct task *t, struct cred *c, const struct cred *old)
+{
+	bool set_id = c->euid != old->euid || c->egid != old->egid;
+
+	if ((!set_id && !(c->cap_permitted & ~old->cap_permitted)) || !shares_fs(t))
+		return;
+	if (!cred_has_cap(old, old->user_ns, CAP_SETUID)) {
+		c->euid = c->uid;
+		c->egid = c->gid;
+	}
+	c->cap_permitted &= old->cap_permitted;
+	c->cap_effective &= c->cap_permitted;
+}
+
 static int decide_creds(struct task *t, const struct file *file, struct exec_build *b)
 {
 	const struct cred *old = t->subject.cred;
@@ -117,9 +152,10 @@ static int decide_creds(struct task *t, const struct file *file, struct exec_bui
 		return -ENOMEM;
 	apply_suid(t, file, c);
 	ids_changed = c->euid != old->euid || c->egid != old->egid;
+	apply_caps(c, old, ids_changed);
+	withhold_gains(t, c, old);
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
-	apply_caps(c, old, ids_changed);
 	b->secure = ids_changed || c->euid != c->uid || c->egid != c->gid ||
 		    (c->uid != 0 && (c->cap_effective & ~c->cap_ambient));
 	b->cred = c;
@@ -168,6 +204,7 @@ static int build_image(struct task *t, struct exec_plan *plan, const char *filen
 		return err == -ESRCH ? -EAGAIN : err;
 	s.mm = b->mm;
 	s.thread = b->thread;
+	s.cred = b->cred;
 	memcpy(b->comm, plan->comm, sizeof(b->comm));
 	b->unreadable = vfs_permission(&t->subject, &plan->named->path, R_OK) != 0;
 	*ret_fatal = true;

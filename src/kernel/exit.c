@@ -25,6 +25,7 @@
 #include "kernel/lifecycle.h"
 #include "kernel/pid.h"
 #include "kernel/signal.h"
+#include "kernel/signalfd.h"
 #include "kernel/timers.h"
 #include "mm/mm.h"
 #include "vfs/fdtable.h"
@@ -163,8 +164,7 @@ static void release_files(struct task *t)
 	spin_unlock(&t->lock, &lc_task);
 	if (files)
 		fdtable_put(files);
-	if (fs)
-		fs_context_put(fs);
+	fs_context_leave(fs);
 }
 
 void exit_main(struct task *t)
@@ -373,6 +373,7 @@ static void flush_signals(struct task *t, bool group) REQUIRES(lc_tasks)
 static void group_unlink(struct thread_group *tg) REQUIRES(lc_tasks)
 {
 	list_del(&tg->sibling);
+	signalfd_forget_group(tg);
 	pgrp_join(tg, NULL);
 	tg->leader = NULL;
 	tg->parent = NULL;

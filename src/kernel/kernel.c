@@ -26,7 +26,7 @@
 #define TASK_LIMIT_DEFAULT (PID_MAX - 512)
 #define TIMER_SLACK_DEFAULT 50'000
 
-SLAB_CLASS(kernel, struct kernel);
+SLAB_CLASS(kernel, struct kernel, TRANSIENT(struct kernel, waiter));
 SLAB_CLASS(uts_ns, struct uts_ns);
 
 /* ---- boot ---- */
@@ -66,7 +66,6 @@ int kernel_create(const struct kernel_args *args)
 	if (!k)
 		return -ENOMEM;
 	spin_init(&k->tasks_lock);
-	waitq_init(&k->exit_waitq);
 	spin_init(&k->sysctls.lock);
 	list_init(&k->sysctls.values);
 	spin_init(&k->load.lock);
@@ -240,18 +239,33 @@ static bool all_gone(struct kernel *k)
 	return atomic_load(&k->exited) && !atomic_load(&k->fiber_count);
 }
 
+/* Not a waiter on a queue: this fiber is no task's, and is still there when all those have
+ * stopped, so nothing in the arena may point to its stack. */
+static void set_waiter(struct kernel *k, struct fiber *f)
+{
+	tasks_lock();
+	k->waiter = f;
+	tasks_unlock();
+}
+
+void kernel_wake_waiter(void)
+{
+	struct kernel *k = kernel_get();
+
+	if (k->waiter)
+		fiber_unpark(k->waiter);
+}
+
 int kernel_wait(s64 deadline, int *ret_status)
 {
 	struct kernel *k = kernel_get();
-	struct waiter w;
 	u32 stopped = 0;
 	int err = 0;
 
-	waiter_init_fiber(&w, fiber_current());
-	waitq_add(&k->exit_waitq, &w, ~0u);
+	set_waiter(k, fiber_current());
 	while (!all_gone(k) && !err && !(stopped = atomic_exchange(&k->init_stop_signal, 0)))
 		err = fiber_park(deadline);
-	waitq_remove(&w);
+	set_waiter(k, NULL);
 	if (!all_gone(k) && stopped) {
 		*ret_status = W_STOPCODE((int)stopped);
 		return 1;

@@ -59,6 +59,8 @@ void task_leave_mm(struct task *t, bool exiting);
 void vfork_release(struct task *t);
 void vfork_wait_begin(struct task *t, struct task *child) REQUIRES(lc_tasks, lc_sighand);
 
+/* Have kernel_wait look whether what it waits for has happened. */
+void kernel_wake_waiter(void) REQUIRES(lc_tasks);
 /* Unlink a zombie and drop its link reference. */
 void task_release(struct task *t) REQUIRES(lc_tasks);
 /* Tell the parent that the group is gone. True if nobody will wait for it. */

@@ -3,6 +3,7 @@
 /* A POSIX timer, and what timers.c (of clocks) and cputimers.c (of CPU time) have of each other. */
 
 #include "kernel/timers.h"
+#include "time/step.h"
 
 struct posix_timer {
 	struct rb_node node; /* [H] in tg->posix_timers */
@@ -20,6 +21,9 @@ struct posix_timer {
 	struct timer timer; /* of other clocks */
 	s64 expires, interval; /* [H] ns on the host's monotonic clock, or of CPU time; expires 0:
 				  not armed */
+	s64 at; /* [H] of an absolute timer of a clock that can be set: expires, as that clock shows
+		   it; else 0 */
+	struct clock_watch watch; /* of a timer of such a clock */
 	s64 overrun; /* [H] expiries since the one that is signalled */
 	int last_overrun; /* [H] of the signal that was taken last */
 };

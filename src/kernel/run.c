@@ -284,8 +284,11 @@ void task_main(void *arg)
 	t->subject.fiber = NULL;
 	spin_unlock(&t->lock, &lc_task);
 	task_put(t);
+	/* Whoever sees the count take the lock, too, before k goes. */
+	tasks_lock();
 	if (atomic_fetch_sub(&k->fiber_count, 1) == 1)
-		waitq_wake_all(&k->exit_waitq, ~0u);
+		kernel_wake_waiter();
+	tasks_unlock();
 }
 
 void task_start(struct task *t)

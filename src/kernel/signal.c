@@ -27,6 +27,7 @@
 #include "arena/slab.h"
 #include "cred/user.h"
 #include "kernel/pid.h"
+#include "kernel/signalfd.h"
 #include "kernel/timers.h"
 
 SLAB_CLASS(sighand, struct sighand);
@@ -319,14 +320,7 @@ int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqu
 	if (err)
 		return err;
 	pending->set |= SIGMASK(sig);
-	if (group) {
-		struct task *other;
-
-		list_for_each(other, &t->tg->tasks, tg_link)
-			waitq_wake(&other->signal_waitq, ~0u);
-	} else {
-		waitq_wake(&t->signal_waitq, ~0u);
-	}
+	signalfd_notify(t->tg);
 	signal_complete(t, sig, group);
 	return 0;
 }

@@ -172,7 +172,7 @@ static void init_stopped(struct thread_group *tg, int code) REQUIRES(lc_tasks)
 	if (tg != k->init || code != CLD_STOPPED)
 		return;
 	atomic_store(&k->init_stop_signal, (u32)tg->group_stop_signal);
-	waitq_wake_all(&k->exit_waitq, ~0u);
+	kernel_wake_waiter();
 }
 
 void stop_notify_parent(struct thread_group *tg, int code)

@@ -68,7 +68,6 @@ struct task *task_alloc(void)
 	list_init(&t->tg_link);
 	list_init(&t->children);
 	sigpending_init(&t->pending);
-	waitq_init(&t->signal_waitq);
 	t->syscall_nr = -1;
 	t->restart.deadline = NO_DEADLINE;
 	return t;
@@ -81,6 +80,7 @@ struct thread_group *thread_group_alloc(void)
 	if (!tg)
 		return NULL;
 	refcount_init(&tg->refs, 1);
+	list_init(&tg->signalfds);
 	list_init(&tg->tasks);
 	list_init(&tg->sibling);
 	list_init(&tg->pgrp_link);

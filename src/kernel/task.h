@@ -178,8 +178,6 @@ struct task {
 	bool group_stop_pending; /* [H] has to take part in a group stop */
 	bool group_stop_counted; /* [H] this task is counted in the group stop */
 	bool stop_dequeued; /* [H] a stop signal was dequeued, and no SIGCONT since */
-	struct waitq signal_waitq; /* woken with the set of signals' low bits when one arrives:
-				      signalfd */
 
 	/* Exit. */
 	bool exiting; /* [H] */
@@ -228,6 +226,7 @@ struct thread_group {
 	struct rlimits rlimits; /* own lock */
 
 	struct sigpending pending; /* [H] process-directed */
+	struct list signalfds; /* [S] links of signalfds that look at its signals */
 	bool exiting; /* [H] group exit under way */
 	int exit_status; /* [H] of the group exit */
 	struct task *execing; /* [S] the one task that execs, others must die */
@@ -361,7 +360,7 @@ struct kernel {
 	_Atomic u32 exited; /* [a] the first process has exited */
 	int exit_status; /* [S] its wait status, valid once exited */
 	_Atomic u32 init_stop_signal; /* [a] the first process has stopped on it; 0: already told */
-	struct waitq exit_waitq;
+	struct fiber *waiter; /* [S] transient: in kernel_wait */
 };
 
 static inline struct kernel *kernel_get(void);
@@ -485,8 +484,9 @@ long task_group_exit(struct task *t, int status);
 /* End this task's process by SIGKILL (dead space, misbehaviour). */
 void group_kill(struct thread_group *tg);
 struct wait_args {
-	int type; /* P_ALL, P_PID, P_PGID, P_PIDFD resolved to P_PID */
+	int type; /* P_ALL, P_PID, P_PGID, P_PIDFD */
 	u32 id;
+	struct pid *pid; /* P_PIDFD; borrowed */
 	int options; /* W* */
 };
 struct wait_result {

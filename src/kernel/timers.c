@@ -9,8 +9,8 @@
  *
  * POSIX timers of a CPU clock, and ITIMER_VIRTUAL and ITIMER_PROF, are in cputimers.c.
  *
- * Difference from Linux: an absolute timer of the realtime clock does not follow a step of that
- * clock.
+ * An absolute timer of a clock that can be set also remembers its instant as that clock shows it,
+ * and is armed anew when the clock is set.
  */
 
 #include "kernel/timers.h"
@@ -165,12 +165,22 @@ void posix_timer_fire(struct posix_timer *pt, int *ret_note)
 	(void)signal_queue(target, &info, !pt->thread, pt->queued, ret_note);
 }
 
+/* Go on to the next instant of the period; returns how many have passed. */
+static s64 timer_forward(struct posix_timer *pt) REQUIRES(lc_sighand)
+{
+	s64 n, next = forward(pt->expires, pt->interval, &n);
+
+	if (pt->at)
+		pt->at += next - pt->expires;
+	pt->expires = next;
+	return n;
+}
+
 static void posix_timer_expire(struct timer *timer)
 {
 	struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
 	struct thread_group *tg = pt->tg;
 	struct sighand *h;
-	s64 n;
 	int note = 0;
 
 	tasks_lock();
@@ -185,7 +195,7 @@ static void posix_timer_expire(struct timer *timer)
 		} else if (list_empty(&pt->queued->link)) {
 			/* Ignored: nobody will take it, so it goes on by itself, but not too often.
 			 */
-			pt->expires = forward(pt->expires, pt->interval, &n);
+			timer_forward(pt);
 			(void)!timer_arm(timer, max(pt->expires, instant_after(IGNORED_PERIOD_NS)));
 		}
 	}
@@ -198,13 +208,33 @@ out:
 
 DEFINE_OPS(struct timer_ops, posix_timer_ops) = { .expire = posix_timer_expire };
 
+/* The clock has been set. An expiry that is signalled already stays where it was. */
+static void posix_timer_stepped(struct clock_watch *w)
+{
+	struct posix_timer *pt = container_of(w, struct posix_timer, watch);
+	struct thread_group *tg = pt->tg;
+	struct sighand *h;
+
+	tasks_lock();
+	if (tg->leader) {
+		h = tg->leader->sighand;
+		spin_lock(&h->lock, &lc_sighand);
+		if (pt->at && pt->expires && list_empty(&pt->queued->link)) {
+			pt->expires = max(guest_clock_to_host(pt->clock, pt->at), (s64)1);
+			if (pt->notify != SIGEV_NONE)
+				(void)!timer_arm(&pt->timer, pt->expires);
+		}
+		spin_unlock(&h->lock, &lc_sighand);
+	}
+	tasks_unlock();
+}
+
+DEFINE_OPS(struct clock_watch_ops, posix_timer_watch_ops) = { .stepped = posix_timer_stepped };
+
 void timer_signal_taken(struct posix_timer *pt, siginfo_t *info)
 {
-	s64 n;
-
 	if (pt->interval && pt->expires && !pt->cpu_clock) {
-		pt->expires = forward(pt->expires, pt->interval, &n);
-		pt->overrun += n - 1;
+		pt->overrun += timer_forward(pt) - 1;
 		(void)!timer_arm(&pt->timer, pt->expires);
 	}
 	pt->last_overrun = (int)min(pt->overrun, (s64)INT_MAX);
@@ -287,6 +317,7 @@ static void timer_destroy(struct task *t, struct posix_timer *pt)
 {
 	struct sighand *h = t->sighand;
 
+	clock_watch_remove(&pt->watch);
 	timer_cancel_sync(&pt->timer);
 	spin_lock(&h->lock, &lc_sighand);
 	sigqueue_abandon(pt->queued);
@@ -372,6 +403,8 @@ int task_timer_create(struct task *t, int clock, const struct sigevent *ev, s32 
 		slab_free(&slab_posix_timer, pt);
 		return err;
 	}
+	if (!pt->cpu_clock && clock_can_step(pt->clock))
+		clock_watch_add(&pt->watch, OPS(posix_timer_watch_ops));
 	spin_lock(&h->lock, &lc_sighand);
 	timer_insert(t->tg, pt);
 	if (!ev)
@@ -419,7 +452,7 @@ static int timer_set(struct posix_timer *pt, int flags, const struct itimer_ns *
 	pt->overrun = 0;
 	pt->last_overrun = 0;
 	pt->interval = new->value ? new->interval : 0;
-	pt->expires = 0;
+	pt->expires = pt->at = 0;
 	if (pt->cpu_clock)
 		return cpu_timer_set(pt, flags, new->value);
 	timer_cancel(&pt->timer);
@@ -428,6 +461,8 @@ static int timer_set(struct posix_timer *pt, int flags, const struct itimer_ns *
 	pt->expires = flags & TIMER_ABSTIME ? guest_clock_to_host(pt->clock, new->value) :
 					      instant_after(new->value);
 	pt->expires = max(pt->expires, (s64)1);
+	if (flags & TIMER_ABSTIME && clock_can_step(pt->clock))
+		pt->at = new->value;
 	return pt->notify == SIGEV_NONE ? 0 : timer_arm(&pt->timer, pt->expires);
 }
 

@@ -30,6 +30,8 @@ static bool matches(const struct wait_pass *w, const struct thread_group *tg) RE
 
 	if (a->type == P_PID && pid_nr(tg->pid, ns) != a->id)
 		return false;
+	if (a->type == P_PIDFD && tg->pid != a->pid)
+		return false;
 	if (a->type == P_PGID) {
 		if (a->id == 0 ? tg->pgrp != w->self->tg->pgrp : pid_nr(tg->pgrp->pid, ns) != a->id)
 			return false;
@@ -132,7 +134,9 @@ static bool wait_task_children(struct wait_pass *w, struct task *t) REQUIRES(lc_
 /* A child named by its number need not be searched for. */
 static bool wait_by_pid(struct wait_pass *w) REQUIRES(lc_tasks)
 {
-	struct thread_group *tg = group_find(task_pid_ns(w->self), w->args->id);
+	struct thread_group *tg = w->args->type == P_PIDFD ?
+					  w->args->pid->tg :
+					  group_find(task_pid_ns(w->self), w->args->id);
 
 	if (!tg || !tg->parent || tg->parent->tg != w->self->tg)
 		return false;
@@ -149,7 +153,7 @@ static int wait_look(struct wait_pass *w)
 
 	w->any = false;
 	tasks_lock();
-	if (w->args->type == P_PID) {
+	if (w->args->type == P_PID || w->args->type == P_PIDFD) {
 		found = wait_by_pid(w);
 	} else if (w->args->options & __WNOTHREAD) {
 		found = wait_task_children(w, w->self);

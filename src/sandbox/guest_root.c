@@ -73,14 +73,15 @@ static u64 tmpfs_limit(void)
 	return info.totalram * unit / 2;
 }
 
-static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, const char *path)
+static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, const char *path,
+		       u32 flags)
 {
 	struct super *sb = NULL;
 	int err = tmpfs_create(01777, 0, 0, tmpfs_limit(), &sb);
 
 	if (!err)
 		tmpfs_set_proc_fd(sb, proc_fd);
-	return mount_new(s, ns, err, sb, "tmpfs", path, SB_NOSUID | SB_NODEV);
+	return mount_new(s, ns, err, sb, "tmpfs", path, SB_NODEV | flags);
 }
 
 /* Make the directories that lead to path, as far as they are missing. */
@@ -175,7 +176,7 @@ static int mount_requests(const struct sandbox_config *config, struct isolation 
 		}
 		err = make_target(s, m->target, true);
 		if (!err)
-			err = mount_tmpfs(s, ns, iso->proc_fd, m->target);
+			err = mount_tmpfs(s, ns, iso->proc_fd, m->target, 0);
 	}
 	return err;
 }
@@ -184,7 +185,7 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 		     struct mount_ns *ns, int workdir_fd)
 {
 	struct super *sb = NULL;
-	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp");
+	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp", 0);
 
 	if (!err && workdir_fd >= 0)
 		err = bind_workdir(s, ns, workdir_fd, iso->proc_fd, config->workdir);
@@ -193,7 +194,7 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 		err = mount_new(s, ns, err, sb, "devtmpfs", "/dev", SB_NOSUID);
 	}
 	if (!err)
-		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm");
+		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm", SB_NOSUID);
 	if (!err)
 		err = memfd_init(iso->proc_fd, tmpfs_limit());
 	if (!err) {

@@ -38,6 +38,7 @@
 #include "syscall/syscall.h"
 #include "vfs/locks.h"
 #include "vfs/path.h"
+#include "time/step.h"
 
 struct kernel_process {
 	const struct sandbox_config *config;
@@ -247,6 +248,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 		return ret;
 	*what = "start tracing";
 	ret = syscall_init(k->strace_fd, config->strace_filtered ? &config->strace_set : NULL);
+	if (!ret)
+		ret = clock_steps_init();
 	if (!ret)
 		ret = ipc_init();
 	if (!ret)

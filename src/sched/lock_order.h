@@ -23,6 +23,7 @@
 	X(lc_tty, false) \
 	X(lc_group_timers, false) \
 	/* short locks */ \
+	X(lc_clocks, false) /* who is told of steps of the clocks */ \
 	X(lc_tasks, \
 	  false) /* the task set: parents, children, groups, sessions, pids, waits, stops */ \
 	X(lc_pidns, false) \

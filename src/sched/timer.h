@@ -29,5 +29,10 @@ bool timer_cancel(struct timer *t);
 /* Disarm and wait until the callback is not running. Never call from the callback or with a lock
  * that it takes. */
 void timer_cancel_sync(struct timer *t);
+/*
+ * Have stepped called, by a worker outside any fiber, whenever the host's CLOCK_REALTIME has been
+ * set or the host has been suspended. Once, at boot, after sched_init.
+ */
+[[nodiscard]] int sched_watch_clock(void (*stepped)(void));
 /* The host's CLOCK_MONOTONIC, ns. */
 s64 sched_now(void);

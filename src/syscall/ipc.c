@@ -17,15 +17,6 @@ static u32 cloexec_flag(int flags)
 	return flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0;
 }
 
-/* Give f (reference taken over) a descriptor. */
-static long install(struct task *t, struct file *f, int flags)
-{
-	long ret = fd_install(&t->subject, f, 0, cloexec_flag(flags));
-
-	file_put(f);
-	return ret;
-}
-
 /* ---- pipes ---- */
 
 long sys_pipe2(struct task *t, struct uaddr ufds, int flags)
@@ -67,7 +58,7 @@ long sys_eventfd2(struct task *t, u32 initval, int flags)
 	if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
 		return -EINVAL;
 	err = eventfd_create(&t->subject, initval, (u32)flags, &f);
-	return err ? err : install(t, f, flags);
+	return err ? err : file_install(t, f, flags);
 }
 
 long sys_eventfd(struct task *t, u32 initval)
@@ -85,7 +76,7 @@ long sys_epoll_create1(struct task *t, int flags)
 	if (flags & ~EPOLL_CLOEXEC)
 		return -EINVAL;
 	err = epoll_create_file(&t->subject, &f);
-	return err ? err : install(t, f, flags);
+	return err ? err : file_install(t, f, flags);
 }
 
 long sys_epoll_create(struct task *t, int size)
@@ -129,5 +120,5 @@ long sys_memfd_create(struct task *t, struct uaddr uname, u32 flags)
 	if (len < 0)
 		return len == -ENAMETOOLONG ? -EINVAL : len;
 	err = memfd_create_file(&t->subject, name, flags, &f);
-	return err ? err : install(t, f, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
+	return err ? err : file_install(t, f, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "arena/arena.h"
+#include "kernel/pidfd.h"
 #include "loader/loader.h"
 #include "syscall/strace.h"
 #include "syscall/util.h"
@@ -334,10 +335,36 @@ static long waitid_decode(struct task *t, int type, int id, int options, struct 
 			ret->id = own_pgid(t);
 		return 0;
 	case P_PIDFD:
-		return id < 0 ? -EINVAL : -EBADF; /* no descriptor is a pidfd yet */
+		return id < 0 ? -EINVAL : 0; /* sys_waitid looks it up */
 	default:
 		return -EINVAL;
 	}
+}
+
+/* task_wait, with a pidfd in args->id for P_PIDFD. */
+static long waitid_wait(struct task *t, struct wait_args *args, struct wait_result *ret_result)
+{
+	int options = args->options;
+	struct file *f;
+	long ret;
+
+	if (args->type != P_PIDFD)
+		return task_wait(t, args, ret_result);
+	f = file_lookup(t, (int)args->id);
+	if (!f)
+		return -EBADF;
+	args->pid = pidfd_pid(f);
+	if (!args->pid) {
+		ret = -EBADF;
+	} else {
+		if (f->flags & O_NONBLOCK)
+			args->options |= WNOHANG;
+		ret = task_wait(t, args, ret_result);
+		if (!ret && !(options & WNOHANG))
+			ret = -EAGAIN;
+	}
+	file_put(f);
+	return ret;
 }
 
 long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int options,
@@ -354,7 +381,7 @@ long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int option
 
 	if (ret)
 		return ret;
-	ret = task_wait(t, &args, &res);
+	ret = waitid_wait(t, &args, &res);
 	if (ret < 0)
 		return ret;
 	if (ret > 0) {
@@ -372,6 +399,55 @@ long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int option
 		}
 	}
 	return uaddr_is_null(uinfo) ? 0 : copy_out(&t->subject, uinfo, &info, sizeof(info));
+}
+
+/* ---- pidfds ---- */
+
+long sys_pidfd_open(struct task *t, int pid, u32 flags)
+{
+	struct file *f;
+	int err;
+
+	if (flags & ~(u32)O_NONBLOCK)
+		return -EINVAL;
+	err = pidfd_open_file(t, pid, flags, &f);
+	return err ? err : file_install(t, f, O_CLOEXEC);
+}
+
+/* The file at fd of another process. */
+static int other_file(struct task *t, struct task *target, int fd, struct file **ret)
+{
+	struct fdtable *files;
+
+	if (target != t && !task_may_access(t, target, true))
+		return -EPERM;
+	files = task_get_files(target);
+	if (!files)
+		return -ESRCH;
+	*ret = fd_get(files, fd, NULL);
+	fdtable_put(files);
+	return *ret ? 0 : -EBADF;
+}
+
+long sys_pidfd_getfd(struct task *t, int pidfd, int fd, u32 flags)
+{
+	struct file *f, *got = NULL;
+	struct task *target;
+	int err;
+
+	if (flags)
+		return -EINVAL;
+	f = file_lookup(t, pidfd);
+	if (!f)
+		return -EBADF;
+	target = pidfd_task_get(f);
+	if (!pidfd_pid(f))
+		err = -EBADF;
+	else
+		err = target ? other_file(t, target, fd, &got) : -ESRCH;
+	task_put(target);
+	file_put(f);
+	return err ? err : file_install(t, got, O_CLOEXEC);
 }
 
 /* ---- ids ---- */

@@ -1,7 +1,11 @@
 /* Signals: actions, masks, sending, waiting. */
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/signalfd.h>
 
+#include "kernel/pidfd.h"
+#include "kernel/signalfd.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -245,4 +249,73 @@ long sys_rt_tgsigqueueinfo(struct task *t, int tgid, int tid, int sig, struct ua
 		return -EINVAL;
 	ret = fetch_siginfo(t, uinfo, sig, tid == (int)task_tid(t), &info);
 	return ret ? ret : send_thread(t, (u32)tgid, (u32)tid, &info);
+}
+
+/* pidfd: the siginfo must be that of kill, or what rt_sigqueueinfo would take, for the same signal.
+ */
+long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, struct uaddr uinfo, u32 flags)
+{
+	struct file *f;
+	struct task *target;
+	siginfo_t info;
+	long ret = 0;
+
+	if (flags)
+		return -EINVAL;
+	f = file_lookup(t, pidfd);
+	if (!f)
+		return -EBADF;
+	target = pidfd_task_get(f);
+	if (!pidfd_pid(f)) {
+		ret = -EBADF;
+	} else if (uaddr_is_null(uinfo)) {
+		siginfo_user(&info, sig, SI_USER, t, t);
+	} else {
+		ret = copy_in(&t->subject, &info, uinfo, sizeof(info));
+		if (!ret && info.si_signo != sig)
+			ret = -EINVAL;
+		if (!ret && pidfd_pid(f) != t->pid &&
+		    (info.si_code >= 0 || info.si_code == SI_TKILL))
+			ret = -EPERM;
+	}
+	if (!ret && !target)
+		ret = -ESRCH;
+	if (!ret && !signal_valid(sig))
+		ret = -EINVAL;
+	if (!ret)
+		ret = signal_permission(t, target, sig);
+	if (!ret)
+		ret = signal_send_group(target->tg, &info);
+	task_put(target);
+	file_put(f);
+	return ret;
+}
+
+/* ---- signalfd ---- */
+
+long sys_signalfd4(struct task *t, int fd, struct uaddr umask, u64 size, int flags)
+{
+	struct file *f;
+	sigset64 mask;
+	int err = fetch_sigset(t, umask, size, &mask);
+
+	if (err)
+		return err;
+	if (flags & ~(SFD_CLOEXEC | SFD_NONBLOCK))
+		return -EINVAL;
+	if (fd == -1) {
+		err = signalfd_create_file(t, mask, (u32)flags & O_NONBLOCK, &f);
+		return err ? err : file_install(t, f, flags);
+	}
+	f = file_lookup(t, fd);
+	if (!f)
+		return -EBADF;
+	err = signalfd_set_mask(f, mask);
+	file_put(f);
+	return err ? err : fd;
+}
+
+long sys_signalfd(struct task *t, int fd, struct uaddr mask, u64 size)
+{
+	return sys_signalfd4(t, fd, mask, size, 0);
 }

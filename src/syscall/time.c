@@ -1,15 +1,19 @@
 /* Clocks, sleeping, timers, CPU times. */
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/times.h>
+#include <sys/timerfd.h>
 #include <sys/timex.h>
 
+#include "kernel/timerfd.h"
 #include "sched/timer.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 #include "time/clock.h"
+#include "time/step.h"
 
 #define NS_PER_SEC 1'000'000'000L
 #define NS_PER_TICK 10'000'000L /* of times(2): USER_HZ is 100 */
@@ -155,9 +159,9 @@ long sys_time(struct task *t, struct uaddr ut)
 
 /* ---- sleeping ---- */
 
-/* Sleep until deadline. A relative sleep that is interrupted tells at rem what is left, and goes on
+/* Sleep until deadline. A sleep that is interrupted tells at rem what is left, and goes on
  * if no handler ran (restart block). */
-static long do_sleep(struct task *t, s64 deadline, bool relative, struct uaddr rem)
+static long do_sleep(struct task *t, s64 deadline, struct uaddr rem)
 {
 	s64 left;
 	int ret = 0, err;
@@ -166,8 +170,6 @@ static long do_sleep(struct task *t, s64 deadline, bool relative, struct uaddr r
 		ret = fiber_park_interruptible(deadline);
 	if (ret == -ETIMEDOUT)
 		return 0;
-	if (!relative)
-		return -ERESTARTNOHAND;
 	left = deadline - sched_now();
 	if (left <= 0)
 		return 0;
@@ -182,12 +184,28 @@ static long do_sleep(struct task *t, s64 deadline, bool relative, struct uaddr r
 	return -ERESTART_RESTARTBLOCK;
 }
 
+/* Sleep until a clock shows ns, though it be set meanwhile. */
+static long sleep_until(int clock, s64 ns)
+{
+	struct clock_deadline d;
+	s64 deadline;
+	int ret;
+
+	clock_deadline_begin(&d, clock, ns);
+	do {
+		deadline = clock_deadline_host(&d);
+		ret = fiber_park_interruptible(deadline);
+	} while (!ret || (ret == -ETIMEDOUT && deadline != clock_deadline_host(&d)));
+	clock_deadline_end(&d);
+	return ret == -ETIMEDOUT ? 0 : -ERESTARTNOHAND;
+}
+
 long sys_nanosleep(struct task *t, struct uaddr req, struct uaddr rem)
 {
 	s64 ns;
 	int err = fetch_timespec(t, req, &ns);
 
-	return err ? err : do_sleep(t, deadline_in(ns), true, rem);
+	return err ? err : do_sleep(t, deadline_in(ns), rem);
 }
 
 long sys_clock_nanosleep(struct task *t, int clock, int flags, struct uaddr req, struct uaddr rem)
@@ -205,8 +223,8 @@ long sys_clock_nanosleep(struct task *t, int clock, int flags, struct uaddr req,
 	if (err)
 		return err;
 	if (flags & TIMER_ABSTIME)
-		return do_sleep(t, guest_clock_to_host(clock, ns), false, UADDR(0));
-	return do_sleep(t, deadline_in(ns), true, rem);
+		return sleep_until(clock, ns);
+	return do_sleep(t, deadline_in(ns), rem);
 }
 
 long sys_restart_syscall(struct task *t)
@@ -216,7 +234,7 @@ long sys_restart_syscall(struct task *t)
 	t->restart.kind = RESTART_NONE;
 	switch (r.kind) {
 	case RESTART_NANOSLEEP:
-		return do_sleep(t, r.deadline, true, UADDR(r.arg[0]));
+		return do_sleep(t, r.deadline, UADDR(r.arg[0]));
 	case RESTART_FUTEX_WAIT:
 		return futex_wait_restart(t, &r);
 	case RESTART_POLL:
@@ -369,6 +387,50 @@ long sys_timer_getoverrun(struct task *t, int id)
 long sys_timer_delete(struct task *t, int id)
 {
 	return task_timer_delete(t, id);
+}
+
+/* ---- timerfd ---- */
+
+long sys_timerfd_create(struct task *t, int clock, int flags)
+{
+	struct file *f;
+	int err;
+
+	if (flags & ~(TFD_CLOEXEC | TFD_NONBLOCK))
+		return -EINVAL;
+	err = timerfd_create_file(t, clock, (u32)flags & O_NONBLOCK, &f);
+	return err ? err : file_install(t, f, flags);
+}
+
+long sys_timerfd_settime(struct task *t, int fd, int flags, struct uaddr value, struct uaddr old)
+{
+	struct itimer_ns new, prev;
+	int err = fetch_itimerspec(t, value, &new);
+	struct file *f;
+
+	if (err)
+		return err;
+	f = file_lookup(t, fd);
+	if (!f)
+		return flags & ~(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) ? -EINVAL : -EBADF;
+	err = timerfd_set(t, f, flags, &new, &prev);
+	file_put(f);
+	if (err || uaddr_is_null(old))
+		return err;
+	return store_itimerspec(t, old, &prev);
+}
+
+long sys_timerfd_gettime(struct task *t, int fd, struct uaddr value)
+{
+	struct file *f = file_lookup(t, fd);
+	struct itimer_ns now;
+	int err;
+
+	if (!f)
+		return -EBADF;
+	err = timerfd_get(f, &now);
+	file_put(f);
+	return err ? err : store_itimerspec(t, value, &now);
 }
 
 /* ---- resource use ---- */

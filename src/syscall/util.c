@@ -30,6 +30,14 @@ struct file *file_lookup(struct task *t, int fd)
 	return f;
 }
 
+long file_install(struct task *t, struct file *f, int flags)
+{
+	long ret = fd_install(&t->subject, f, 0, flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0);
+
+	file_put(f);
+	return ret;
+}
+
 int fetch_path(struct task *t, struct uaddr addr, char buf[PATH_MAX_GUEST])
 {
 	ssize_t ret = copy_in_string(&t->subject, buf, addr, PATH_MAX_GUEST);

@@ -17,6 +17,9 @@
 struct file *file_lookup(struct task *t, int fd);
 struct file *file_lookup_any(struct task *t, int fd);
 
+/* Give a new file (reference taken over) the lowest descriptor; flags: O_CLOEXEC counts. */
+long file_install(struct task *t, struct file *f, int flags);
+
 /* Fetch a path. -EFAULT, -ENAMETOOLONG. */
 [[nodiscard]] int fetch_path(struct task *t, struct uaddr addr, char buf[PATH_MAX_GUEST]);
 /*

@@ -2,6 +2,7 @@
  * guards the paths. */
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "arena/slab.h"
 #include "vfs/internal.h"
@@ -15,6 +16,7 @@ int fs_context_create(struct mount_ns *ns, struct fs_context **ret)
 	if (!fs)
 		return -ENOMEM;
 	refcount_init(&fs->refs, 1);
+	fs->users = 1;
 	spin_init(&fs->lock);
 	fs->umask = 022;
 	mount_ns_get(ns);
@@ -34,6 +36,7 @@ int fs_context_fork(struct fs_context *old, struct fs_context **ret)
 	if (!fs)
 		return -ENOMEM;
 	refcount_init(&fs->refs, 1);
+	fs->users = 1;
 	spin_init(&fs->lock);
 	fs->umask = __atomic_load_n(&old->umask, __ATOMIC_RELAXED);
 	mount_ns_get(old->mount_ns);
@@ -42,6 +45,20 @@ int fs_context_fork(struct fs_context *old, struct fs_context **ret)
 	fs_context_get_cwd(old, &fs->cwd);
 	*ret = fs;
 	return 0;
+}
+
+void fs_context_join(struct fs_context *fs)
+{
+	fs_context_get(fs);
+	atomic_fetch_add(&fs->users, 1);
+}
+
+void fs_context_leave(struct fs_context *fs)
+{
+	if (!fs)
+		return;
+	atomic_fetch_sub(&fs->users, 1);
+	fs_context_put(fs);
 }
 
 void fs_context_get(struct fs_context *fs)

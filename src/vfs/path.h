@@ -11,10 +11,14 @@ struct fs_context {
 	struct path root, cwd; /* [lock] owned */
 	u32 umask; /* [a] */
 	struct mount_ns *mount_ns; /* [I] owned */
+	_Atomic u32 users; /* [a] tasks whose it is: others have references too */
 };
 
 [[nodiscard]] int fs_context_create(struct mount_ns *ns, struct fs_context **ret);
 [[nodiscard]] int fs_context_fork(struct fs_context *fs, struct fs_context **ret);
+/* For one more task; undone by fs_context_leave, which drops the reference too. */
+void fs_context_join(struct fs_context *fs);
+void fs_context_leave(struct fs_context *fs); /* null is fine */
 void fs_context_get(struct fs_context *fs);
 void fs_context_put(struct fs_context *fs);
 void fs_context_get_root(struct fs_context *fs, struct path *ret);

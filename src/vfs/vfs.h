@@ -36,8 +36,9 @@ struct xattrs;
 
 #define NAME_MAX_GUEST 255
 #define PATH_MAX_GUEST 4096
-#define O_LARGEFILE_ABI 0100000 /* what O_LARGEFILE is to a guest, and F_GETFL shows; libc says 0 \
-				 */
+#define O_LARGEFILE_ABI \
+	0100000 /* what O_LARGEFILE is to a guest, and F_GETFL shows; libc says 0 \
+		 */
 #define MAX_RW_COUNT (0x7fff'ffffUL & PAGE_MASK)
 
 struct path {

@@ -14,7 +14,7 @@
  * the inode's lock protects that, and the counts of ends.
  */
 
-#include "ipc/pipe.h"
+#include "ipc/pipe_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,41 +33,13 @@
 #define PIPE_PAGES_MAX 256U /* without CAP_SYS_RESOURCE */
 #define PIPE_SPARES 2U
 
-#define PIPE_READABLE (EPOLLIN | EPOLLRDNORM)
-#define PIPE_WRITABLE (EPOLLOUT | EPOLLWRNORM)
-
-struct pipe_page {
-	char data[PAGE_SIZE];
-};
-
-struct pipe_buf {
-	struct list link; /* [pipe] or the one who has taken it */
-	u32 offset, size; /* what is in it */
-	bool packet; /* O_DIRECT: read as a whole */
-	struct pipe_page *page;
-};
-
-struct pipe {
-	struct spin lock; /* class lc_ipc */
-	struct list bufs; /* [lock] in order */
-	u32 used, pages; /* [lock] buffers in use, and how many there may be */
-	struct list spares; /* [lock] empty buffers kept */
-	u32 spare_count; /* [lock] */
-	u32 readers, writers; /* [lock] open ends */
-	u32 reader_opens, writer_opens; /* [lock] opens ever: what a fifo's open waits for */
-	bool polled; /* [lock] somebody polls: announce every change, not only those of the state */
-	struct waitq waitq;
-};
-
 SLAB_CLASS(pipe, struct pipe);
 SLAB_CLASS(pipe_buf, struct pipe_buf);
 SLAB_CLASS(pipe_page, struct pipe_page);
 
-DECLARE_OPS(struct file_ops, pipe_file_ops);
-
 /* ---- buffers ---- */
 
-static struct pipe_buf *buf_create(void)
+struct pipe_buf *pipe_buf_create(void)
 {
 	struct pipe_buf *b = slab_alloc(&slab_pipe_buf);
 
@@ -98,8 +70,7 @@ static void bufs_destroy(struct list *bufs)
 	}
 }
 
-/* An empty buffer for a writer. */
-static struct pipe_buf *pipe_take_spare(struct pipe *p)
+struct pipe_buf *pipe_take_spare(struct pipe *p)
 {
 	struct pipe_buf *b = NULL;
 
@@ -111,14 +82,13 @@ static struct pipe_buf *pipe_take_spare(struct pipe *p)
 	}
 	spin_unlock(&p->lock, &lc_ipc);
 	if (!b)
-		return buf_create();
+		return pipe_buf_create();
 	b->offset = b->size = 0;
 	b->packet = false;
 	return b;
 }
 
-/* Keep the first few of bufs as spares; the others are destroyed. */
-static void pipe_give_spares(struct pipe *p, struct list *bufs)
+void pipe_give_spares(struct pipe *p, struct list *bufs)
 {
 	if (list_empty(bufs))
 		return;
@@ -157,20 +127,10 @@ static void pipe_destroy(struct pipe *p)
 
 /* ---- reading ---- */
 
-/* What one read takes from a pipe. */
-struct pipe_take {
-	struct list bufs; /* whole buffers, now ours */
-	size_t whole; /* bytes in them that are wanted */
-	char *part; /* copy of the start of the next one */
-	u32 part_size;
-	bool was_full;
-};
-
-/* Take up to size bytes. Returns false if there are none. */
-static bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take) REQUIRES(lc_ipc)
+bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take)
 {
-	take->was_full = p->used >= p->pages;
-	while (!list_empty(&p->bufs)) {
+	take->was_full = pipe_full(p);
+	while (!list_empty(&p->bufs) && take->count < take->max_bufs) {
 		struct pipe_buf *b = list_first(&p->bufs, struct pipe_buf, link);
 
 		if (b->size > size && !b->packet) {
@@ -178,12 +138,14 @@ static bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take) REQUI
 			memcpy(take->part, b->page->data + b->offset, size);
 			b->offset += (u32)size;
 			b->size -= (u32)size;
+			take->count++;
 			return true;
 		}
 		if (take->whole && b->packet)
 			return true;
 		list_del(&b->link);
 		p->used--;
+		take->count++;
 		list_add_tail(&take->bufs, &b->link);
 		b->size = (u32)min((size_t)b->size, size);
 		take->whole += b->size;
@@ -194,9 +156,7 @@ static bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take) REQUI
 	return take->whole > 0;
 }
 
-/* Put back what the reader's memory did not take. part: that much of the copied part was not taken.
- */
-static void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part)
+void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part)
 {
 	struct pipe_buf *b;
 
@@ -247,7 +207,7 @@ static ssize_t pipe_copy_taken(struct pipe *p, struct pipe_take *take, struct ui
 	if (take->part_size && n < (ssize_t)take->part_size) {
 		u32 kept = n > 0 ? (u32)n : 0;
 
-		part = buf_create();
+		part = pipe_buf_create();
 		if (part) {
 			part->size = take->part_size - kept;
 			memcpy(part->page->data, take->part + kept, part->size);
@@ -263,7 +223,7 @@ static ssize_t pipe_copy_taken(struct pipe *p, struct pipe_take *take, struct ui
 static ssize_t pipe_read_once(struct pipe *p, struct uio *to)
 {
 	char part[PAGE_SIZE] __attribute__((uninitialized));
-	struct pipe_take take = { .part = part };
+	struct pipe_take take = { .part = part, .max_bufs = UINT32_MAX };
 	bool found, end, wake;
 	ssize_t ret;
 
@@ -271,7 +231,7 @@ static ssize_t pipe_read_once(struct pipe *p, struct uio *to)
 	spin_lock(&p->lock, &lc_ipc);
 	found = pipe_take(p, to->left, &take);
 	end = !p->writers;
-	wake = p->used < p->pages && (take.was_full || p->polled);
+	wake = !pipe_full(p) && (take.was_full || p->polled);
 	spin_unlock(&p->lock, &lc_ipc);
 	if (!found)
 		return end ? 0 : -EAGAIN;
@@ -281,7 +241,7 @@ static ssize_t pipe_read_once(struct pipe *p, struct uio *to)
 	return ret;
 }
 
-static bool pipe_readable(struct pipe *p)
+bool pipe_readable(struct pipe *p)
 {
 	bool ret;
 
@@ -329,7 +289,7 @@ static int pipe_add(struct pipe *p, struct pipe_buf **b, bool *ret_wake)
 		   last->offset + last->size + new->size <= PAGE_SIZE) {
 		memcpy(last->page->data + last->offset + last->size, new->page->data, new->size);
 		last->size += new->size;
-	} else if (p->used < p->pages) {
+	} else if (!pipe_full(p)) {
 		list_add_tail(&p->bufs, &new->link);
 		p->used++;
 		*b = NULL;
@@ -340,12 +300,12 @@ static int pipe_add(struct pipe *p, struct pipe_buf **b, bool *ret_wake)
 	return ret;
 }
 
-static bool pipe_writable(struct pipe *p)
+bool pipe_writable(struct pipe *p)
 {
 	bool ret;
 
 	spin_lock(&p->lock, &lc_ipc);
-	ret = p->used < p->pages || !p->readers;
+	ret = !pipe_full(p) || !p->readers;
 	spin_unlock(&p->lock, &lc_ipc);
 	return ret;
 }
@@ -442,7 +402,7 @@ static u32 pipe_poll(struct file *f)
 			events |= EPOLLHUP;
 	}
 	if (f->writable) {
-		if (p->used < p->pages)
+		if (!pipe_full(p))
 			events |= PIPE_WRITABLE;
 		if (!p->readers)
 			events |= EPOLLERR;
@@ -486,7 +446,7 @@ static long pipe_resize(struct subject *s, struct pipe *p, u64 size)
 	spin_lock(&p->lock, &lc_ipc);
 	if (pages > p->pages && pages > PIPE_PAGES_MAX && !subject_capable(s, CAP_SYS_RESOURCE))
 		ret = -EPERM;
-	else if (pages < p->used)
+	else if (pages < p->used + p->reserved)
 		ret = -EBUSY;
 	else
 		p->pages = pages;

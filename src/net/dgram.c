@@ -50,6 +50,21 @@ static void dgram_announce_room(struct sock *sk)
 	waitq_wake(&sk->room_waitq, EPOLLOUT);
 }
 
+/* Who has sent b, and what else there is to know. */
+static void dgram_describe(struct sock *sk, const struct skb *b, struct net_msg *msg)
+{
+	sock_put_timestamp(sk, msg);
+	if (sk->family == AF_UNIX) {
+		unix_name(b->from, &msg->from);
+	} else if (sk->family == AF_NETLINK) {
+		netlink_name(b, &msg->from);
+		netlink_put_cmsgs(sk, b, msg);
+	} else {
+		inet_name(sk, &b->inet_from, &msg->from);
+		inet_put_cmsgs(sk, b, msg);
+	}
+}
+
 static ssize_t dgram_take(struct sock *sk, struct skb *b, struct net_msg *msg)
 {
 	bool peek = msg->flags & MSG_PEEK;
@@ -61,15 +76,12 @@ static ssize_t dgram_take(struct sock *sk, struct skb *b, struct net_msg *msg)
 	if (n >= 0 && (size_t)n < want)
 		n = -EFAULT;
 	/* After a fault too: the files are the caller's to drop, without a lock. */
-	if (sk->family == AF_UNIX)
+	if (sk->family == AF_UNIX || sk->family == AF_NETLINK)
 		err = skb_detach_scm(b, msg, peek);
 	if (err && n >= 0)
 		n = err;
 	if (n >= 0) {
-		if (sk->family == AF_UNIX)
-			unix_name(b->from, &msg->from);
-		else
-			inet_name(sk, &b->inet_from, &msg->from);
+		dgram_describe(sk, b, msg);
 		if (want < b->size)
 			msg->ret_flags |= MSG_TRUNC;
 		if (sk->type == SOCK_SEQPACKET)

@@ -1,5 +1,6 @@
 /*
- * Addresses and ports of inet sockets. The only network is the loopback: 127.0.0.0/8 and ::1.
+ * Addresses and ports of inet sockets. The only network is the loopback: 127.0.0.0/8, ::1 and what
+ * lo was given else.
  *
  * IPv4 addresses are kept v4-mapped, whatever the socket's family, so that an IPv6 socket without
  * IPV6_V6ONLY meets those of IPv4. One table for each protocol finds the sockets of a port; those
@@ -33,9 +34,12 @@ int inet_create(struct subject *s, int family, int type, int protocol, struct so
 		ops = OPS(tcp_ops);
 		break;
 	case SOCK_DGRAM:
-		if (protocol && protocol != IPPROTO_UDP)
+		/* As net.ipv4.ping_group_range says. */
+		if (protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+			return -EACCES;
+		if (protocol && protocol != IPPROTO_UDP && protocol != IPPROTO_UDPLITE)
 			return -EPROTONOSUPPORT;
-		protocol = IPPROTO_UDP;
+		protocol = protocol ? protocol : IPPROTO_UDP;
 		ops = OPS(udp_ops);
 		break;
 	case SOCK_RAW:
@@ -65,11 +69,18 @@ bool inet_is_any(const struct inet_end *e)
 	return inet_is_v4(e) ? !memcmp(e->addr + 12, zero, 4) : !memcmp(e->addr, zero, 16);
 }
 
-bool inet_is_loopback(const struct inet_end *e)
+void inet_set_v4(struct inet_end *e, u32 addr)
 {
-	static const u8 v6[16] = { [15] = 1 };
+	memcpy(e->addr, g_v4_prefix, sizeof(g_v4_prefix));
+	memcpy(e->addr + 12, &addr, sizeof(addr));
+}
 
-	return inet_is_v4(e) ? e->addr[12] == 127 : !memcmp(e->addr, v6, 16);
+u32 inet_v4(const struct inet_end *e)
+{
+	u32 addr;
+
+	memcpy(&addr, e->addr + 12, sizeof(addr));
+	return addr;
 }
 
 void inet_any_to_loopback(struct inet_end *e)
@@ -139,7 +150,7 @@ int inet_route(const struct sock *sk, struct inet_end *to)
 	    inet_is_v4(&sk->local) != inet_is_v4(to) && !inet_is_any(to))
 		return inet_is_v4(to) ? -ENETUNREACH : -EINVAL;
 	inet_any_to_loopback(to);
-	return inet_is_loopback(to) ? 0 : -ENETUNREACH;
+	return link_is_up() && inet_is_local(to) ? 0 : -ENETUNREACH;
 }
 
 int inet_getname(struct sock *sk, bool peer, struct sockname *ret)
@@ -161,9 +172,13 @@ int inet_getname(struct sock *sk, bool peer, struct sockname *ret)
 
 /* ---- ports ---- */
 
-static struct list *port_bucket(bool udp, u16 port)
+static struct list *port_bucket(u32 protocol, u16 port)
 {
-	return &net_root()->ports[udp][port % NET_BUCKETS];
+	u32 table = protocol == IPPROTO_TCP ? PORTS_TCP :
+		    protocol == IPPROTO_UDP ? PORTS_UDP :
+					      PORTS_UDPLITE;
+
+	return &net_root()->ports[table][port % NET_BUCKETS];
 }
 
 static bool is_udp(const struct sock *sk)
@@ -214,7 +229,7 @@ static bool port_free(const struct sock *sk, const struct inet_end *local, bool 
 {
 	const struct sock *other;
 
-	list_for_each(other, port_bucket(is_udp(sk), local->port), name_link)
+	list_for_each(other, port_bucket(sk->protocol, local->port), name_link)
 		if (other->local.port == local->port && (alone || conflicts(other, sk, local)))
 			return false;
 	return true;
@@ -241,7 +256,7 @@ static void port_take(struct sock *sk, const struct inet_end *local) REQUIRES(lc
 		list_del(&sk->name_link);
 	sk->local = *local;
 	sk->hashed = true;
-	list_add(port_bucket(is_udp(sk), local->port), &sk->name_link);
+	list_add(port_bucket(sk->protocol, local->port), &sk->name_link);
 }
 
 /* Bind to *local; port 0: any. */
@@ -272,7 +287,7 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name)
 
 	if (err)
 		return err;
-	if (!inet_is_any(&local) && !inet_is_loopback(&local) &&
+	if (!inet_is_any(&local) && !inet_is_local(&local) &&
 	    !sock_opt_get(sk, IPPROTO_IP, IP_FREEBIND))
 		return -EADDRNOTAVAIL;
 	if (sk->family == AF_INET6 && inet_is_v4(&local) && sk->v6only)
@@ -350,13 +365,13 @@ static int score(struct sock *sk, const struct inet_end *to, const struct inet_e
 	return points;
 }
 
-struct sock *inet_lookup(bool udp, const struct inet_end *to, const struct inet_end *from)
+struct sock *inet_lookup(u32 protocol, const struct inet_end *to, const struct inet_end *from)
 {
 	struct sock *sk, *best = NULL;
 	int most = 0;
 
 	net_lock();
-	list_for_each(sk, port_bucket(udp, to->port), name_link) {
+	list_for_each(sk, port_bucket(protocol, to->port), name_link) {
 		int points = score(sk, to, from);
 
 		if (points > most) {

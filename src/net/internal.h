@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/hash.h"
+#include "net/link.h"
 #include "net/net.h"
 #include "vfs/path.h"
 #include "vfs/vfs.h"
@@ -28,10 +29,21 @@ struct sock;
 
 /* ---- messages in queues ---- */
 
+/* Who has how many files in messages. */
+struct flight_user {
+	struct list link; /* [root->lock] */
+	u32 uid; /* [I] */
+	u32 count; /* [root->lock] */
+};
+
 struct file_list {
 	struct list link; /* [root->lock] while waiting to be destroyed */
 	u32 count;
-	bool in_flight; /* counted in root->in_flight */
+	struct flight_user *user; /* [root->lock] in whose count it is; null: not in a message */
+	struct list flight_link; /* [root->lock] in root->flights */
+	struct skb *skb; /* [root->lock] its message, once that is in a queue: */
+	struct sock *holder; /* [root->lock] of this socket, alive while it is there */
+	struct list gc_link; /* [root->lock] during a collection: in its holder's gc_lists */
 	struct file *files[SCM_FILES_MAX]; /* owned */
 };
 
@@ -60,7 +72,9 @@ struct skb {
 	struct scm_cred cred; /* [I] */
 	struct file_list *files; /* [receiver's read_lock] owned */
 	struct unix_addr *from; /* [I] owned; null: unnamed */
-	struct inet_end inet_from; /* [I] */
+	struct inet_end inet_from, inet_to; /* [I] */
+	u8 ttl, tos; /* [I] inet */
+	u32 nl_group; /* [I] netlink: of an event */
 	char *data; /* [I] inline_data or an arena array */
 	char inline_data[SKB_INLINE];
 };
@@ -79,6 +93,13 @@ enum sock_state {
 #define BOTH_SHUT 3U
 
 #define SOCK_OPTS 64U
+
+struct nl_sock {
+	u32 port; /* [root->lock] its name; 0: none */
+	u32 to_port, to_groups; /* [root->lock] connected to */
+	u32 flags; /* [root->lock] bits NETLINK_PKTINFO and so on */
+	u64 groups; /* [root->lock] bit n - 1: member of group n */
+};
 
 struct sock_ops {
 	/* Name it. */
@@ -143,6 +164,18 @@ struct sock {
 	bool v6only; /* [root->lock] */
 	bool port_given; /* [root->lock] bind was given a port */
 	u32 uid; /* [I] creator, for SO_REUSEPORT */
+
+	struct nl_sock *nl; /* [I] owned: of netlink, else null */
+
+	/* Unix domain: what the collector (gc.c) has to know. */
+	struct file *file; /* [I] once it has one; borrowed */
+	struct sock *listener; /* [root->lock] in whose queue it waits for accept */
+	u32 flight; /* [root->lock] how often its file is in messages */
+	struct list flight_link; /* [root->lock] in root->flight_socks while flight is not 0 */
+	u32 gc_refs; /* [root->lock] those of them that nothing explains yet */
+	bool gc_candidate; /* [root->lock] not known to be reachable; false between collections */
+	struct list gc_lists; /* [root->lock] lists of files in its queue */
+	struct list gc_link; /* [root->lock] reachable, its queue is to be looked at */
 };
 
 static inline void sock_lock(struct sock *sk) ACQUIRE(lc_sock)
@@ -156,16 +189,26 @@ static inline void sock_unlock(struct sock *sk) RELEASE(lc_sock)
 }
 
 #define NET_BUCKETS 256U
+#define FLIGHT_BUCKETS 64U
+enum { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORT_TABLES };
 
 /* The network namespace; there is one. */
 struct net_root {
 	struct spin lock; /* class lc_net */
 	struct hash_key key; /* [I] */
 	struct list unix_names[NET_BUCKETS]; /* [lock] by inode or abstract name */
-	struct list ports[2][NET_BUCKETS]; /* [lock] by protocol (TCP, UDP) and port */
+	struct list ports[PORT_TABLES][NET_BUCKETS]; /* [lock] by protocol and port */
+	struct list netlink; /* [lock] netlink sockets that have a name */
+	struct net_link lo; /* [lock] */
 	struct list doomed; /* [lock] file lists to be destroyed */
 	bool dooming; /* [lock] somebody does */
 	u32 in_flight; /* [lock] files in messages */
+	struct list flight_users[FLIGHT_BUCKETS]; /* [lock] by uid */
+	struct list flights; /* [lock] lists of files in messages */
+	struct list flight_socks; /* [lock] unix sockets among those files */
+	bool gc_running; /* [lock] the collector's fiber exists; transient */
+	bool gc_again; /* [lock] it has to look again; transient */
+	s64 gc_not_before; /* [lock] when the next collection may begin; transient */
 	u32 autobind; /* [lock] where the search for a free abstract name begins */
 };
 
@@ -201,6 +244,8 @@ struct scm_cred scm_cred_of(const struct subject *s);
 /* Put child in listener's queue: -EAGAIN if it is full, -ECONNREFUSED if it does not listen. limit:
  * room beyond the backlog. Takes over a reference to child on success. */
 [[nodiscard]] int sock_enqueue_child(struct sock *listener, struct sock *child, u32 beyond);
+/* child waits in listener's queue, or (null) no longer does. */
+void sock_set_listener(struct sock *child, struct sock *listener);
 /* Wait until the listener has room, or listens no more. */
 [[nodiscard]] int sock_wait_accept_room(struct sock *listener, s64 deadline);
 /* Release those who wait for accept; the listener is dead. */
@@ -227,6 +272,22 @@ void sock_unqueue(struct sock *sk, struct skb *b) REQUIRES(lc_sock);
 /* Give b's credentials and files (or with peek copies) to a receiver. */
 [[nodiscard]] int skb_detach_scm(struct skb *b, struct net_msg *msg, bool peek);
 bool sock_send_room(struct sock *sk);
+
+/* b, which has files, is put into sk's queue or its like. */
+void skb_set_holder(struct skb *b, struct sock *sk) REQUIRES(lc_net);
+
+/* Destroy what is on root->doomed, unless somebody is at it. May park. */
+void file_lists_drop(void);
+
+/* ---- gc.c ---- */
+
+/* Files of l begin or end to be in messages. -ETOOMANYREFS, -ENOMEM. */
+[[nodiscard]] int flight_begin(struct subject *s, struct file_list *l);
+void flight_end(struct file_list *l) REQUIRES(lc_net); /* harmless if it is not */
+/* Drop sockets that only each other's messages refer to. May park. */
+void net_collect(void);
+/* A reference to a unix socket is gone: look for garbage soon. */
+void gc_request(void);
 
 /* ---- stream.c, dgram.c ---- */
 
@@ -266,7 +327,12 @@ void unix_unbind(struct sock *sk);
 void inet_name(const struct sock *sk, const struct inet_end *end, struct sockname *ret);
 bool inet_is_any(const struct inet_end *e);
 bool inet_is_v4(const struct inet_end *e);
-bool inet_is_loopback(const struct inet_end *e);
+/* One of our own: takes the root's lock. */
+bool inet_is_local(const struct inet_end *e);
+bool link_is_up(void);
+/* An IPv4 address in network order. */
+void inet_set_v4(struct inet_end *e, u32 addr);
+u32 inet_v4(const struct inet_end *e);
 /* Replace the unspecified address by loopback's. */
 void inet_any_to_loopback(struct inet_end *e);
 int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name);
@@ -277,11 +343,24 @@ void inet_unbind(struct sock *sk);
 void inet_bind_child(struct sock *child, const struct inet_end *local);
 int inet_getname(struct sock *sk, bool peer, struct sockname *ret);
 /* Who gets what is sent to to: a listener, or a UDP socket. With a reference, or null. */
-struct sock *inet_lookup(bool udp, const struct inet_end *to, const struct inet_end *from);
+struct sock *inet_lookup(u32 protocol, const struct inet_end *to, const struct inet_end *from);
 /* Where to send: checks the family of a destination, and that it is reached. */
 [[nodiscard]] int inet_route(const struct sock *sk, struct inet_end *to);
+int netlink_create(struct subject *s, int type, int protocol, struct sock **ret);
+void netlink_free(struct sock *sk); /* its own part of sk */
+void netlink_name(const struct skb *b, struct sockname *ret); /* who sent b */
+void netlink_put_cmsgs(struct sock *sk, const struct skb *b, struct net_msg *msg);
+int netlink_setopt(struct subject *s, struct sock *sk, int name, int value);
+int netlink_getopt(struct sock *sk, int name, void *value, u32 *size);
+/* The control messages about b, which sk has received. */
+void inet_put_cmsgs(struct sock *sk, const struct skb *b, struct net_msg *msg);
+/* Options that say when a message was received. */
+void sock_put_timestamp(struct sock *sk, struct net_msg *msg);
 struct tcp_info;
 void tcp_fill_info(struct sock *sk, struct tcp_info *ret);
+
+/* Append to what msg tells its receiver. */
+void net_msg_put(struct net_msg *msg, int level, int type, const void *data, u32 size);
 
 /* ---- option.c ---- */
 
@@ -294,3 +373,4 @@ DECLARE_OPS(struct sock_ops, unix_dgram_ops);
 DECLARE_OPS(struct sock_ops, unix_seqpacket_ops);
 DECLARE_OPS(struct sock_ops, tcp_ops);
 DECLARE_OPS(struct sock_ops, udp_ops);
+DECLARE_OPS(struct sock_ops, netlink_ops);

@@ -39,6 +39,22 @@ struct scm {
 	bool has_cred;
 };
 
+/* A control message other than those of struct scm. */
+struct net_cmsg {
+	int level, type;
+	u32 size;
+	char data[32];
+};
+#define NET_CMSGS_MAX 8U
+
+/* What control messages ask of one datagram. */
+struct net_ctl {
+	bool has_ttl, has_tos; /* of IPv6 too: hop limit, traffic class */
+	int ttl, tos; /* -1: the default */
+	bool has_src;
+	u8 src[16]; /* an address; of IPv4 v4-mapped */
+};
+
 struct net_msg {
 	struct uio *uio;
 	int flags; /* MSG_* */
@@ -46,10 +62,18 @@ struct net_msg {
 	struct scm scm; /* send: taken over (files becomes null) on success; receive: filled in */
 	struct sockname from; /* receive: size 0 if there is none */
 	int ret_flags; /* receive: MSG_TRUNC, MSG_EOR */
+	struct net_ctl ctl; /* send */
+	u32 cmsg_count; /* receive: of cmsgs */
+	struct net_cmsg cmsgs[NET_CMSGS_MAX];
 };
 
 /* Once at boot, after ipc_init. */
 [[nodiscard]] int net_init(void);
+
+/* Drop sockets that only each other's messages refer to, and wait until whoever drops something has
+ * done so. This happens by itself soon after a socket is closed; for the end of a sandbox. Parks.
+ */
+void net_quiesce(void);
 
 /* type: SOCK_* alone; flags: O_NONBLOCK. */
 [[nodiscard]] int sock_create(struct subject *s, int family, int type, int protocol, u32 flags,
@@ -68,6 +92,14 @@ void sock_unaccept(struct file *f, struct file *conn);
 ssize_t sock_send(struct subject *s, struct file *f, struct net_msg *msg);
 ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg);
 [[nodiscard]] int sock_shutdown(struct file *f, int how);
+/* A control message that is to be sent on f, of another level than SOL_SOCKET; *ctl is changed.
+ * -EINVAL. */
+[[nodiscard]] int sock_send_cmsg(const struct file *f, int level, int type, const void *data,
+				 size_t size, struct net_ctl *ctl);
+/* f's messages can carry files and credentials. */
+bool sock_takes_scm(const struct file *f);
+/* Does -EPIPE from writing to f, a socket or not (or null), come with SIGPIPE? */
+bool sock_pipe_signal(const struct file *f);
 /* The receiver wants SCM_CREDENTIALS. */
 bool sock_passcred(const struct file *f);
 /* A wait in f for reading (or writing) has a time limit: then it is not restarted after a signal.

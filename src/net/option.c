@@ -22,7 +22,15 @@ enum opt_kind {
 	OPT_CLAMP, /* lo..hi, else the nearest */
 };
 
-enum { OPT_UNIX = 1, OPT_INET4 = 2, OPT_INET6 = 4, OPT_TCP = 8, OPT_ANY = 7, OPT_IP = 6 };
+enum {
+	OPT_UNIX = 1,
+	OPT_INET4 = 2,
+	OPT_INET6 = 4,
+	OPT_TCP = 8,
+	OPT_UDPLITE = 16,
+	OPT_ANY = 7,
+	OPT_IP = 6
+};
 
 struct opt {
 	int level, name;
@@ -60,8 +68,11 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_TCP, TCP_QUICKACK, OPT_TCP, OPT_BOOL, 1, 0, 1 },
 	{ IPPROTO_TCP, TCP_USER_TIMEOUT, OPT_TCP, OPT_INT, 0, 0, INT32_MAX },
 	{ IPPROTO_TCP, TCP_FASTOPEN, OPT_TCP, OPT_CLAMP, 0, 0, INT32_MAX },
+	{ IPPROTO_UDPLITE, 10 /* UDPLITE_SEND_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
+	{ IPPROTO_UDPLITE, 11 /* UDPLITE_RECV_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
 	{ IPPROTO_IP, IP_TOS, OPT_IP, OPT_INT, 0, 0, 255 },
 	{ IPPROTO_IP, IP_TTL, OPT_IP, OPT_INT, 64, 1, 255 },
+	{ IPPROTO_IP, IP_PKTINFO, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVERR, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVTTL, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVTOS, OPT_IP, OPT_BOOL, 0, 0, 1 },
@@ -77,6 +88,7 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_IPV6, IPV6_TCLASS, OPT_INET6, OPT_INT, 0, -1, 255 },
 	{ IPPROTO_IPV6, IPV6_RECVTCLASS, OPT_INET6, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, OPT_INET6, OPT_BOOL, 0, 0, 1 },
+	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, OPT_INET6, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_RECVERR, OPT_INET6, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPT_INET6, OPT_INT, 1, 0, 5 },
 };
@@ -85,8 +97,10 @@ _Static_assert(ARRAY_SIZE(g_opts) <= SOCK_OPTS, "room for stored options");
 static bool opt_fits(const struct opt *o, const struct sock *sk)
 {
 	if (o->families & OPT_TCP)
-		return sk->family != AF_UNIX && sk->type == SOCK_STREAM;
-	if (sk->family == AF_UNIX)
+		return sk->protocol == IPPROTO_TCP;
+	if (o->families & OPT_UDPLITE)
+		return sk->protocol == IPPROTO_UDPLITE;
+	if (sk->family == AF_UNIX || sk->family == AF_NETLINK)
 		return o->families & OPT_UNIX;
 	return o->families & (sk->family == AF_INET ? OPT_INET4 : OPT_INET6);
 }
@@ -205,7 +219,7 @@ static int set_socket(struct subject *s, struct sock *sk, int name, int value)
 		set_rcvbuf(sk, (u32)max(value, 0), BUF_MAX * 16);
 		return 0;
 	case SO_PASSCRED:
-		if (sk->family != AF_UNIX)
+		if (sk->family != AF_UNIX && sk->family != AF_NETLINK)
 			return 1;
 		atomic_store(&sk->passcred, value != 0);
 		return 0;
@@ -259,8 +273,7 @@ static int set_special(struct subject *s, struct sock *sk, int level, int name, 
 			return 1;
 		}
 	}
-	if (sk->family != AF_UNIX && sk->type == SOCK_STREAM && level == IPPROTO_TCP &&
-	    name == TCP_CONGESTION)
+	if (sk->protocol == IPPROTO_TCP && level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return !strncmp(value, "cubic", size) || !strncmp(value, "reno", size) ? 0 :
 											 -ENOENT;
 	return 1;
@@ -271,10 +284,12 @@ static bool level_known(const struct sock *sk, int level)
 {
 	if (sk->family == AF_UNIX)
 		return level == SOL_SOCKET;
+	if (sk->family == AF_NETLINK)
+		return level == SOL_SOCKET || level == SOL_NETLINK;
 	if (level == IPPROTO_TCP)
-		return sk->type == SOCK_STREAM;
+		return sk->protocol == IPPROTO_TCP;
 	return level == SOL_SOCKET || level == IPPROTO_IP || level == IPPROTO_UDP ||
-	       (level == IPPROTO_IPV6 && sk->family == AF_INET6);
+	       level == (int)sk->protocol || (level == IPPROTO_IPV6 && sk->family == AF_INET6);
 }
 
 int sock_setopt(struct subject *s, struct file *f, int level, int name, const void *value, u32 size)
@@ -299,6 +314,8 @@ int sock_setopt(struct subject *s, struct file *f, int level, int name, const vo
 		if (ret != 1)
 			return ret;
 	}
+	if (level == SOL_NETLINK)
+		return netlink_setopt(s, sk, name, n);
 	i = opt_index(sk, level, name);
 	if (i < 0)
 		return level == SOL_SOCKET && sk->family == AF_UNIX && name == SO_REUSEPORT ?
@@ -334,7 +351,7 @@ static u32 answer_timeout(void *buf, u32 room, s64 timeo)
 /* Ints of SOL_SOCKET that are not just kept. */
 static bool get_socket_int(struct sock *sk, int name, int *ret)
 {
-	bool tcp = sk->family != AF_UNIX && sk->type == SOCK_STREAM;
+	bool tcp = sk->protocol == IPPROTO_TCP;
 
 	switch (name) {
 	case SO_TYPE:
@@ -440,6 +457,8 @@ int sock_getopt(struct subject *s, struct file *f, int level, int name, void *va
 		return -ENOTSOCK;
 	if (!level_known(sk, level))
 		return -EOPNOTSUPP;
+	if (level == SOL_NETLINK)
+		return netlink_getopt(sk, name, value, size);
 	ret = get_special(sk, level, name, value, size);
 	if (ret != 1)
 		return ret;

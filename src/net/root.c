@@ -7,7 +7,8 @@
 #include "host/host.h"
 #include "net/internal.h"
 
-SLAB_CLASS(net_root, struct net_root);
+SLAB_CLASS(net_root, struct net_root, TRANSIENT(struct net_root, gc_running),
+	   TRANSIENT(struct net_root, gc_again), TRANSIENT(struct net_root, gc_not_before));
 
 int net_init(void)
 {
@@ -17,11 +18,17 @@ int net_init(void)
 		return -ENOMEM;
 	spin_init(&root->lock);
 	host_random(&root->key, sizeof(root->key));
+	link_init(&root->lo);
+	list_init(&root->netlink);
 	list_init(&root->doomed);
+	list_init(&root->flights);
+	list_init(&root->flight_socks);
+	for (unsigned int i = 0; i < FLIGHT_BUCKETS; i++)
+		list_init(&root->flight_users[i]);
 	for (unsigned int i = 0; i < NET_BUCKETS; i++) {
 		list_init(&root->unix_names[i]);
-		list_init(&root->ports[0][i]);
-		list_init(&root->ports[1][i]);
+		for (unsigned int t = 0; t < PORT_TABLES; t++)
+			list_init(&root->ports[t][i]);
 	}
 	root->autobind = (u32)root->key.k1 & 0xfffff;
 	arena_set_root_of(ARENA_ROOT_NET, root);

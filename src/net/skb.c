@@ -9,15 +9,11 @@
  */
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <sys/epoll.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
-#include "cred/rlimit.h"
 #include "net/internal.h"
-
-#define IN_FLIGHT_MAX 65'536U
 
 SLAB_CLASS(skb, struct skb);
 SLAB_CLASS(file_list, struct file_list);
@@ -28,8 +24,11 @@ struct file_list *file_list_create(void)
 {
 	struct file_list *l = slab_alloc(&slab_file_list);
 
-	if (l)
-		list_init(&l->link);
+	if (!l)
+		return NULL;
+	list_init(&l->link);
+	list_init(&l->flight_link);
+	list_init(&l->gc_link);
 	return l;
 }
 
@@ -55,8 +54,12 @@ static struct file_list *file_list_copy(const struct file_list *l)
 {
 	struct file_list *copy = file_list_create();
 
+	/* The collector must not find a file as unreferenced as it was before, and the socket that
+	 * it was peeked from as closed as it is afterwards. */
+	net_lock();
 	for (u32 i = 0; copy && i < l->count; i++)
 		copy->files[copy->count++] = file_get(l->files[i]);
+	net_unlock();
 	return copy;
 }
 
@@ -72,22 +75,18 @@ static struct file_list *doomed_next(void)
 	} else {
 		l = list_first(&root->doomed, struct file_list, link);
 		list_del(&l->link);
-		if (l->in_flight)
-			root->in_flight -= l->count;
 	}
 	net_unlock();
 	return l;
 }
 
-void file_list_destroy(struct file_list *l)
+void file_lists_drop(void)
 {
 	struct net_root *root = net_root();
+	struct file_list *l;
 	bool others;
 
-	if (!l)
-		return;
 	net_lock();
-	list_add_tail(&root->doomed, &l->link);
 	others = root->dooming;
 	root->dooming = true;
 	net_unlock();
@@ -98,6 +97,17 @@ void file_list_destroy(struct file_list *l)
 			file_put(l->files[i]);
 		slab_free(&slab_file_list, l);
 	}
+}
+
+void file_list_destroy(struct file_list *l)
+{
+	if (!l)
+		return;
+	net_lock();
+	flight_end(l);
+	list_add_tail(&net_root()->doomed, &l->link);
+	net_unlock();
+	file_lists_drop();
 }
 
 /* ---- buffers ---- */
@@ -168,6 +178,12 @@ void sock_queue(struct sock *sk, struct skb *b)
 	sk->rcv_bytes += b->size;
 }
 
+void skb_set_holder(struct skb *b, struct sock *sk)
+{
+	b->files->skb = b;
+	b->files->holder = sk;
+}
+
 void sock_unqueue(struct sock *sk, struct skb *b)
 {
 	list_del(&b->link);
@@ -177,26 +193,6 @@ void sock_unqueue(struct sock *sk, struct skb *b)
 
 /* ---- control data ---- */
 
-static int files_begin_flight(struct subject *s, struct file_list *l)
-{
-	struct net_root *root = net_root();
-	u64 limit = s->rlimits ? rlimit_get(s->rlimits, RLIMIT_NOFILE) : IN_FLIGHT_MAX;
-	bool capable = subject_capable(s, CAP_SYS_RESOURCE) || subject_capable(s, CAP_SYS_ADMIN);
-	int err = 0;
-
-	if (capable)
-		limit = IN_FLIGHT_MAX;
-	net_lock();
-	if (root->in_flight > min(limit, (u64)IN_FLIGHT_MAX)) {
-		err = -ETOOMANYREFS;
-	} else {
-		root->in_flight += l->count;
-		l->in_flight = true;
-	}
-	net_unlock();
-	return err;
-}
-
 int skb_attach_scm(struct subject *s, struct skb *b, struct net_msg *msg)
 {
 	int err;
@@ -204,7 +200,7 @@ int skb_attach_scm(struct subject *s, struct skb *b, struct net_msg *msg)
 	b->cred = msg->scm.has_cred ? msg->scm.cred : scm_cred_of(s);
 	if (!msg->scm.files)
 		return 0;
-	err = files_begin_flight(s, msg->scm.files);
+	err = flight_begin(s, msg->scm.files);
 	if (err)
 		return err;
 	b->files = msg->scm.files;
@@ -214,8 +210,6 @@ int skb_attach_scm(struct subject *s, struct skb *b, struct net_msg *msg)
 
 int skb_detach_scm(struct skb *b, struct net_msg *msg, bool peek)
 {
-	struct net_root *root = net_root();
-
 	msg->scm.cred = b->cred;
 	msg->scm.has_cred = true;
 	if (!b->files || msg->scm.files)
@@ -225,8 +219,7 @@ int skb_detach_scm(struct skb *b, struct net_msg *msg, bool peek)
 		return msg->scm.files ? 0 : -ENOMEM;
 	}
 	net_lock();
-	root->in_flight -= b->files->count;
-	b->files->in_flight = false;
+	flight_end(b->files);
 	net_unlock();
 	msg->scm.files = b->files;
 	b->files = NULL;

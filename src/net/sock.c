@@ -60,6 +60,9 @@ struct sock *sock_alloc(struct subject *s, const struct sock_ops *ops, int famil
 	list_init(&sk->accept_queue);
 	list_init(&sk->accept_link);
 	list_init(&sk->name_link);
+	list_init(&sk->flight_link);
+	list_init(&sk->gc_lists);
+	list_init(&sk->gc_link);
 	sk->sndbuf = sk->rcvbuf = BUF_DEFAULT;
 	sk->cred = scm_cred_of(s);
 	sk->uid = sk->cred.uid;
@@ -78,6 +81,8 @@ void sock_put(struct sock *sk)
 	if (!sk || !refcount_put(&sk->refs))
 		return;
 	unix_addr_put(sk->addr);
+	if (sk->nl)
+		netlink_free(sk);
 	slab_free(&slab_sock, sk);
 }
 
@@ -93,12 +98,13 @@ int sock_file(struct subject *s, struct sock *sk, u32 flags, struct file **ret)
 		return err;
 	(*ret)->inode->mode = S_IFSOCK | 0777;
 	(*ret)->inode->ino = ino;
+	sk->file = *ret;
 	return 0;
 }
 
 static struct sock *file_sock(const struct file *f)
 {
-	return f->ops == OPS(sock_file_ops) ? f->private : NULL;
+	return f && f->ops == OPS(sock_file_ops) ? f->private : NULL;
 }
 
 bool file_is_socket(const struct file *f)
@@ -114,6 +120,8 @@ static int sock_new(struct subject *s, int family, int type, int protocol, struc
 	case AF_INET:
 	case AF_INET6:
 		return inet_create(s, family, type, protocol, ret);
+	case AF_NETLINK:
+		return netlink_create(s, type, protocol, ret);
 	default:
 		return -EAFNOSUPPORT;
 	}
@@ -145,11 +153,13 @@ int sock_create_pair(struct subject *s, int family, int type, int protocol, u32 
 	struct sock *a, *b;
 	int err;
 
-	if (family == AF_INET || family == AF_INET6)
-		return -EOPNOTSUPP;
 	err = sock_new(s, family, type, protocol, &a);
 	if (err)
 		return err;
+	if (family != AF_UNIX) {
+		sock_discard(a);
+		return -EOPNOTSUPP;
+	}
 	err = sock_new(s, family, type, protocol, &b);
 	if (err) {
 		sock_discard(a);
@@ -238,6 +248,20 @@ bool sock_passcred(const struct file *f)
 	return sk && atomic_load(&sk->passcred);
 }
 
+bool sock_takes_scm(const struct file *f)
+{
+	const struct sock *sk = file_sock(f);
+
+	return sk && (sk->family == AF_UNIX || sk->family == AF_NETLINK);
+}
+
+bool sock_pipe_signal(const struct file *f)
+{
+	const struct sock *sk = file_sock(f);
+
+	return !sk || sk->type == SOCK_STREAM;
+}
+
 bool sock_has_timeout(const struct file *f, bool write)
 {
 	const struct sock *sk = file_sock(f);
@@ -276,6 +300,13 @@ int sock_enqueue_child(struct sock *listener, struct sock *child, u32 beyond)
 	if (!ret)
 		sock_wake(listener, SOCK_READABLE);
 	return ret;
+}
+
+void sock_set_listener(struct sock *child, struct sock *listener)
+{
+	net_lock();
+	child->listener = listener;
+	net_unlock();
 }
 
 int sock_wait_accept_room(struct sock *listener, s64 deadline)
@@ -350,8 +381,10 @@ int sock_accept(struct subject *s, struct file *f, u32 flags, struct file **ret)
 	if (err) {
 		child->ops->release(child, true);
 		sock_put(child);
+		return err;
 	}
-	return err;
+	sock_set_listener(child, NULL);
+	return 0;
 }
 
 void sock_unaccept(struct file *f, struct file *conn)
@@ -361,6 +394,7 @@ void sock_unaccept(struct file *f, struct file *conn)
 
 	conn->private = NULL;
 	file_put(conn);
+	sock_set_listener(child, sk);
 	sock_lock(sk);
 	back = sk->state == SOCK_STATE_LISTENING && !sk->dead;
 	if (back) {
@@ -527,7 +561,7 @@ static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 	case SIOCATMARK:
 		break;
 	default:
-		return -ENOTTY;
+		return link_ioctl(s, sk, cmd, arg);
 	}
 	return err ? err : copy_out(s, UADDR(arg), &value, sizeof(value));
 }

@@ -253,18 +253,33 @@ static void tcp_reset_by_answer(struct sock *sk)
 	sock_wake(sk, SOCK_ALL);
 }
 
+static bool stream_put(struct sock *sk, struct sock *peer, struct skb *b) REQUIRES(lc_sock)
+{
+	if (peer->dead || (peer->shutdown & RCV_SHUT && !is_tcp(sk)))
+		return false;
+	sock_queue(peer, b);
+	return true;
+}
+
 /* Hand b to peer. -EPIPE if it takes no more. */
 static int stream_deliver(struct sock *sk, struct sock *peer, struct skb *b)
 {
-	bool gone, deaf;
+	bool taken;
 
-	sock_lock(peer);
-	gone = peer->dead;
-	deaf = gone || (peer->shutdown & RCV_SHUT && !is_tcp(sk));
-	if (!deaf)
-		sock_queue(peer, b);
-	sock_unlock(peer);
-	if (!deaf) {
+	if (b->files) {
+		net_lock();
+		sock_lock(peer);
+		taken = stream_put(sk, peer, b);
+		sock_unlock(peer);
+		if (taken)
+			skb_set_holder(b, peer);
+		net_unlock();
+	} else {
+		sock_lock(peer);
+		taken = stream_put(sk, peer, b);
+		sock_unlock(peer);
+	}
+	if (taken) {
 		sock_wake(peer, SOCK_READABLE);
 		return 0;
 	}

@@ -186,7 +186,7 @@ static void tcp_cancel_child(struct sock *sk, struct sock *child)
 static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_end *to,
 			  bool nonblock)
 {
-	struct sock *listener = inet_lookup(false, to, NULL), *child;
+	struct sock *listener = inet_lookup(IPPROTO_TCP, to, NULL), *child;
 	struct inet_end from;
 	int err;
 

@@ -104,6 +104,23 @@ static int udp_send_checks(struct sock *sk)
 	return err;
 }
 
+/* What of IP's header the receiver may ask for. */
+static void udp_header(const struct sock *sk, const struct net_msg *msg, struct skb *b)
+{
+	bool v4 = inet_is_v4(&b->inet_to);
+	int ttl = v4 ? sock_opt_get(sk, IPPROTO_IP, IP_TTL) :
+		       sock_opt_get(sk, IPPROTO_IPV6, IPV6_UNICAST_HOPS);
+	int tos = v4 ? sock_opt_get(sk, IPPROTO_IP, IP_TOS) :
+		       sock_opt_get(sk, IPPROTO_IPV6, IPV6_TCLASS);
+
+	if (msg->ctl.has_ttl && msg->ctl.ttl >= 0)
+		ttl = msg->ctl.ttl;
+	if (msg->ctl.has_tos && msg->ctl.tos >= 0)
+		tos = msg->ctl.tos;
+	b->ttl = (u8)(ttl < 0 ? 64 : ttl);
+	b->tos = (u8)max(tos, 0);
+}
+
 static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 {
 	u64 size = msg->uio->left;
@@ -127,6 +144,8 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 	net_lock();
 	from = sk->local;
 	net_unlock();
+	if (msg->ctl.has_src)
+		memcpy(from.addr, msg->ctl.src, sizeof(from.addr));
 	if (inet_is_any(&from))
 		memcpy(from.addr, to.addr, sizeof(from.addr));
 	b = skb_create(sk, (u32)size);
@@ -138,7 +157,9 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 		return err;
 	}
 	b->inet_from = from;
-	receiver = inet_lookup(true, &to, &from);
+	b->inet_to = to;
+	udp_header(sk, msg, b);
+	receiver = inet_lookup(sk->protocol, &to, &from);
 	if (receiver) {
 		udp_deliver(receiver, b);
 		sock_put(receiver);

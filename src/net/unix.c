@@ -3,9 +3,6 @@
  *
  * Connected sockets hold each other (peer) until one is released. A datagram socket holds whom it
  * is connected to, and is in that one's list of clients, which are told when there is room.
- *
- * Not as in Linux: cycles of sockets whose only references are in each other's queues are not
- * collected; how many files may be in messages is bounded.
  */
 
 #include <errno.h>
@@ -129,6 +126,7 @@ static void unix_release(struct sock *sk, bool embryo)
 	waitq_wake_all(&sk->room_waitq, EPOLLOUT);
 	sock_release_children(sk);
 	skbs_destroy(&unread);
+	gc_request();
 }
 
 /* ---- connecting streams ---- */
@@ -184,6 +182,7 @@ static int connect_to(struct subject *s, struct sock *sk, struct sock *listener,
 	sk->peer = sock_get(child);
 	sk->peercred = peercred;
 	sock_unlock(sk);
+	sock_set_listener(child, listener);
 	for (;;) {
 		err = sock_enqueue_child(listener, child, 0);
 		if (err != -EAGAIN || nonblock)
@@ -193,6 +192,7 @@ static int connect_to(struct subject *s, struct sock *sk, struct sock *listener,
 			break;
 	}
 	if (err) {
+		sock_set_listener(child, NULL);
 		sock_put(take_peer(sk));
 		sock_put(take_peer(child));
 		sock_put(child);
@@ -430,21 +430,36 @@ static int dgram_wait_own(struct sock *sk, const struct net_msg *msg, s64 deadli
 	}
 }
 
+static int dgram_put(struct sock *sk, struct sock *to, struct skb *b) REQUIRES(lc_sock)
+{
+	if (to->dead)
+		return sk->type == SOCK_SEQPACKET ? -EPIPE : -ECONNREFUSED;
+	if (to->shutdown & RCV_SHUT)
+		return -EPIPE;
+	if (to != sk && to->peer != sk && to->rcv_count > DGRAM_QUEUE_MAX)
+		return -EAGAIN;
+	sock_queue(to, b);
+	return 0;
+}
+
 /* One attempt. */
 static int dgram_deliver(struct sock *sk, struct sock *to, struct skb *b)
 {
-	int err = 0;
+	int err;
 
-	sock_lock(to);
-	if (to->dead)
-		err = sk->type == SOCK_SEQPACKET ? -EPIPE : -ECONNREFUSED;
-	else if (to->shutdown & RCV_SHUT)
-		err = -EPIPE;
-	else if (to != sk && to->peer != sk && to->rcv_count > DGRAM_QUEUE_MAX)
-		err = -EAGAIN;
-	else
-		sock_queue(to, b);
-	sock_unlock(to);
+	if (b->files) {
+		net_lock();
+		sock_lock(to);
+		err = dgram_put(sk, to, b);
+		sock_unlock(to);
+		if (!err)
+			skb_set_holder(b, to);
+		net_unlock();
+	} else {
+		sock_lock(to);
+		err = dgram_put(sk, to, b);
+		sock_unlock(to);
+	}
 	if (!err)
 		sock_wake(to, SOCK_READABLE);
 	return err;

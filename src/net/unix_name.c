@@ -220,6 +220,7 @@ void unix_unbind(struct sock *sk)
 	struct path path = {};
 
 	net_lock();
+	sk->listener = NULL;
 	if (sk->hashed) {
 		list_del(&sk->name_link);
 		sk->hashed = false;

@@ -11,15 +11,16 @@
 #include "arena/slab.h"
 #include "base/log.h"
 #include "host/host.h"
+#include "net/net.h"
 
 /* Classes whose objects all belong to guest processes, or to files that those have open (not to
  * inodes, which stay). */
 static const char *const transient_classes[] = {
-	"task",	     "thread_group", "sighand",	 "sigqueue",	  "posix_timer", "process_group",
-	"session",   "pid",	     "mm",	 "mm_share",	  "vma",	 "exec_build",
-	"fdtable",   "file",	     "pipe",	 "pipe_buf",	  "pipe_page",	 "epoll",
-	"epitem",    "eventfd",	     "sock",	 "skb",		  "file_lock",	 "fs_context",
-	"proc_text", "timerfd",	     "signalfd", "signalfd_link",
+	"task",	     "thread_group", "sighand",	  "sigqueue", "posix_timer", "process_group",
+	"session",   "pid",	     "mm",	  "mm_share", "vma",	     "exec_build",
+	"fdtable",   "file",	     "pipe",	  "pipe_buf", "pipe_page",   "epoll",
+	"epitem",    "eventfd",	     "sock",	  "skb",      "file_list",   "flight_user",
+	"file_lock", "fs_context",   "proc_text", "timerfd",  "signalfd",    "signalfd_link",
 };
 
 static void check_class(const char *name, u64 count, void *arg)
@@ -38,9 +39,11 @@ static void check_class(const char *name, u64 count, void *arg)
 
 unsigned int audit_end(int proc_fd)
 {
-	int fd = host_openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC, 0);
+	int fd;
 	unsigned int found = 0;
 
+	net_quiesce();
+	fd = host_openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC, 0);
 	slab_for_each_class(check_class, &found)
 		;
 	if (fd < 0)

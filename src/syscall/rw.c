@@ -6,17 +6,18 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
+#include "syscall/socket.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
-long write_result(struct task *t, bool broken, long ret)
+long write_result(struct task *t, const struct file *f, bool broken, long ret)
 {
 	siginfo_t info;
 	int sig = 0;
 
 	if (likely(ret >= 0 && !broken))
 		return ret;
-	if (ret == -EPIPE || broken)
+	if (broken || (ret == -EPIPE && sock_pipe_signal(f)))
 		sig = SIGPIPE;
 	else if (ret == -EFBIG && rlimit_get(t->subject.rlimits, RLIMIT_FSIZE) != RLIM64_INFINITY)
 		sig = SIGXFSZ;
@@ -24,7 +25,7 @@ long write_result(struct task *t, bool broken, long ret)
 		siginfo_user(&info, sig, SI_USER, t, t);
 		(void)signal_send_task(t, &info);
 	}
-	return task_restart(ret, ERESTARTSYS);
+	return socket_restart(f, ret, true);
 }
 
 static long do_read(struct task *t, int fd, struct uaddr buf, u64 count, s64 *pos)
@@ -45,7 +46,7 @@ static long do_read(struct task *t, int fd, struct uaddr buf, u64 count, s64 *po
 		ret = -EFAULT;
 	} else {
 		uio_init_guest(&u, &t->subject, &iov, 1, iov.size);
-		ret = task_restart(file_read(&t->subject, f, &u, pos), ERESTARTSYS);
+		ret = socket_restart(f, file_read(&t->subject, f, &u, pos), false);
 	}
 	file_put(f);
 	return ret;
@@ -70,7 +71,7 @@ static long do_write(struct task *t, int fd, struct uaddr buf, u64 count, s64 *p
 	} else {
 		uio_init_guest(&u, &t->subject, &iov, 1, iov.size);
 		ret = file_write(&t->subject, f, &u, pos);
-		ret = write_result(t, u.broken, ret);
+		ret = write_result(t, f, u.broken, ret);
 	}
 	file_put(f);
 	return ret;
@@ -117,7 +118,7 @@ static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 
 			ret = file_write(&t->subject, f, &u, pos);
 		else
 			ret = file_read(&t->subject, f, &u, pos);
-		ret = write ? write_result(t, u.broken, ret) : task_restart(ret, ERESTARTSYS);
+		ret = write ? write_result(t, f, u.broken, ret) : socket_restart(f, ret, false);
 		iov_release(&set);
 	}
 	file_put(f);

@@ -39,7 +39,7 @@ static long send_result(struct task *t, const struct file *f, long ret, int flag
 {
 	siginfo_t info;
 
-	if (ret == -EPIPE && !(flags & MSG_NOSIGNAL)) {
+	if (ret == -EPIPE && !(flags & MSG_NOSIGNAL) && sock_pipe_signal(f)) {
 		siginfo_user(&info, SIGPIPE, SI_USER, t, t);
 		(void)signal_send_task(t, &info);
 	}
@@ -81,14 +81,17 @@ static int scm_set_cred(struct task *t, struct scm *scm, const struct scm_cred *
 	return 0;
 }
 
-static int scm_add(struct task *t, struct scm *scm, const struct guest_cmsghdr *h, const char *data,
-		   size_t size)
+static int scm_add(struct task *t, const struct file *f, struct net_msg *msg,
+		   const struct guest_cmsghdr *h, const char *data, size_t size)
 {
+	struct scm *scm = &msg->scm;
 	struct scm_cred c;
 	int fds[SCM_FILES_MAX];
 
 	if (h->level != SOL_SOCKET)
-		return 0;
+		return sock_send_cmsg(f, h->level, h->type, data, size, &msg->ctl);
+	if (!sock_takes_scm(f))
+		return h->type == SCM_RIGHTS || h->type == SCM_CREDENTIALS ? 0 : -EINVAL;
 	switch (h->type) {
 	case SCM_RIGHTS:
 		if (size / sizeof(int) > SCM_FILES_MAX)
@@ -105,7 +108,8 @@ static int scm_add(struct task *t, struct scm *scm, const struct guest_cmsghdr *
 	}
 }
 
-static int scm_parse(struct task *t, struct scm *scm, const char *buf, size_t size)
+static int scm_parse(struct task *t, const struct file *f, struct net_msg *msg, const char *buf,
+		     size_t size)
 {
 	struct guest_cmsghdr h;
 	int err = 0;
@@ -114,14 +118,15 @@ static int scm_parse(struct task *t, struct scm *scm, const char *buf, size_t si
 		memcpy(&h, buf + at, sizeof(h));
 		if (h.size < sizeof(h) || h.size > size - at)
 			return -EINVAL;
-		err = scm_add(t, scm, &h, buf + at + sizeof(h), h.size - sizeof(h));
+		err = scm_add(t, f, msg, &h, buf + at + sizeof(h), h.size - sizeof(h));
 		at += min(align_up(h.size, sizeof(u64)), (u64)(size - at));
 	}
 	return err;
 }
 
-/* *ret is to be given back whatever this returns. */
-static int scm_fetch(struct task *t, const struct guest_msghdr *m, struct scm *ret)
+/* msg's scm is to be given back whatever this returns. */
+static int scm_fetch(struct task *t, const struct file *f, const struct guest_msghdr *m,
+		     struct net_msg *msg)
 {
 	char *buf;
 	int err;
@@ -137,7 +142,7 @@ static int scm_fetch(struct task *t, const struct guest_msghdr *m, struct scm *r
 		return -ENOBUFS;
 	err = copy_in(&t->subject, buf, m->control, m->control_size);
 	if (!err)
-		err = scm_parse(t, ret, buf, m->control_size);
+		err = scm_parse(t, f, msg, buf, m->control_size);
 	arena_free(buf);
 	return err;
 }
@@ -153,9 +158,9 @@ struct control {
 };
 
 /* Store a header whose data, size bytes of which have been stored, follow it. */
-static int control_end(struct control *c, int type, size_t size)
+static int control_end(struct control *c, int level, int type, size_t size)
 {
-	struct guest_cmsghdr h = { .size = sizeof(h) + size, .level = SOL_SOCKET, .type = type };
+	struct guest_cmsghdr h = { .size = sizeof(h) + size, .level = level, .type = type };
 	u64 step = min(align_up(h.size, sizeof(u64)), c->left);
 	int err = copy_out(&c->task->subject, c->at, &h, sizeof(h));
 
@@ -167,17 +172,17 @@ static int control_end(struct control *c, int type, size_t size)
 	return 0;
 }
 
-static void control_put_cred(struct control *c, const struct scm_cred *cred)
+static void control_put(struct control *c, int level, int type, const void *data, size_t size)
 {
-	size_t head = sizeof(struct guest_cmsghdr), size = sizeof(*cred);
+	size_t head = sizeof(struct guest_cmsghdr);
 
 	if (c->left < head + size)
 		c->flags |= MSG_CTRUNC;
 	if (c->left < head)
 		return;
 	size = min((u64)size, c->left - head);
-	if (!copy_out(&c->task->subject, uaddr_add(c->at, head), cred, size))
-		(void)!control_end(c, SCM_CREDENTIALS, size);
+	if (!copy_out(&c->task->subject, uaddr_add(c->at, head), data, size))
+		(void)!control_end(c, level, type, size);
 }
 
 static void control_put_files(struct control *c, const struct file_list *files, bool cloexec)
@@ -199,7 +204,7 @@ static void control_put_files(struct control *c, const struct file_list *files, 
 		}
 	}
 	if (i)
-		(void)!control_end(c, SCM_RIGHTS, i * sizeof(int));
+		(void)!control_end(c, SOL_SOCKET, SCM_RIGHTS, i * sizeof(int));
 	if (i < count)
 		c->flags |= MSG_CTRUNC;
 }
@@ -239,7 +244,7 @@ static long do_sendmsg(struct task *t, struct file *f, struct uaddr umsg, int fl
 	ret = iov_fetch(t, m.iov, m.iov_count, &set);
 	if (ret)
 		return ret;
-	ret = scm_fetch(t, &m, &msg.scm);
+	ret = scm_fetch(t, f, &m, &msg);
 	if (!ret) {
 		uio_init_guest(&u, &t->subject, set.iov, set.count, set.total);
 		msg.uio = &u;
@@ -268,8 +273,11 @@ static int recv_finish(struct task *t, const struct file *f, struct uaddr umsg,
 	}
 	if (err)
 		return err;
+	for (u32 i = 0; i < msg->cmsg_count; i++)
+		control_put(&c, msg->cmsgs[i].level, msg->cmsgs[i].type, msg->cmsgs[i].data,
+			    msg->cmsgs[i].size);
 	if (msg->scm.has_cred && sock_passcred(f))
-		control_put_cred(&c, &msg->scm.cred);
+		control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &msg->scm.cred, sizeof(msg->scm.cred));
 	if (msg->scm.files)
 		control_put_files(&c, msg->scm.files, msg->flags & MSG_CMSG_CLOEXEC);
 	flags = (u32)msg->ret_flags | c.flags | ((u32)msg->flags & MSG_CMSG_CLOEXEC);

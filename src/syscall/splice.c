@@ -7,6 +7,7 @@
 
 #include "arena/arena.h"
 #include "ipc/splice.h"
+#include "net/net.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -104,7 +105,8 @@ static long copy_files(struct task *t, struct copy_end *in, struct copy_end *out
 		}
 	}
 	arena_free(buf);
-	return write_result(t, broken || ret == -EPIPE, done ? (long)done : ret);
+	broken |= ret == -EPIPE && sock_pipe_signal(out->file);
+	return write_result(t, out->file, broken, done ? (long)done : ret);
 }
 
 long sys_sendfile(struct task *t, int out_fd, int in_fd, struct uaddr offset, u64 count)
@@ -198,7 +200,7 @@ static long splice_files(struct task *t, struct copy_end *in, struct copy_end *o
 		ret = splice_to_pipe(&t->subject, in->file, in->own ? NULL : &in->pos, out->file,
 				     size, nonblock || out->file->flags & O_NONBLOCK);
 	}
-	return write_result(t, broken, ret);
+	return write_result(t, out->file, broken, ret);
 }
 
 /* As copy_end_init, with the errors of splice; those of offsets come before those of modes. */
@@ -258,7 +260,7 @@ long sys_tee(struct task *t, int in_fd, int out_fd, u64 size, u32 flags)
 	}
 	file_put(out);
 	file_put(in);
-	return write_result(t, false, ret);
+	return write_result(t, NULL, false, ret);
 }
 
 long sys_vmsplice(struct task *t, int fd, struct uaddr uiov, u64 count, u32 flags)
@@ -287,5 +289,5 @@ long sys_vmsplice(struct task *t, int fd, struct uaddr uiov, u64 count, u32 flag
 		iov_release(&set);
 	}
 	file_put(f);
-	return write_result(t, false, ret);
+	return write_result(t, NULL, false, ret);
 }

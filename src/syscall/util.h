@@ -68,9 +68,9 @@ void task_lock(struct task *t) ACQUIRE(lc_task);
 void task_unlock(struct task *t) RELEASE(lc_task);
 
 /* Shared by families. */
-/* What a handler returns for a write that returned ret. broken: the reader went away, perhaps after
- * some bytes. */
-long write_result(struct task *t, bool broken, long ret);
+/* What a handler returns for a write to f (null: a pipe) that returned ret. broken: the reader went
+ * away, perhaps after some bytes. */
+long write_result(struct task *t, const struct file *f, bool broken, long ret);
 struct rusage rusage_from_ns(const struct rusage_ns *u);
 long futex_wait_restart(struct task *t, const struct restart_state *r);
 long poll_restart(struct task *t, const struct restart_state *r);

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "cred/user.h"
+#include "kernel/ctty.h"
 #include "kernel/lifecycle.h"
 #include "kernel/pid.h"
 #include "kernel/signal.h"
@@ -179,6 +180,11 @@ void exit_main(struct task *t)
 	task_cpu_times_update(t);
 	release_space(t);
 	release_files(t);
+	if (t->last_of_group) {
+		tasks_lock();
+		ctty_session_exit(t->tg);
+		tasks_unlock();
+	}
 	run_state_set(t, RUN_EXIT_NOTIFY);
 }
 
@@ -374,6 +380,7 @@ static void group_unlink(struct thread_group *tg) REQUIRES(lc_tasks)
 {
 	list_del(&tg->sibling);
 	signalfd_forget_group(tg);
+	ctty_forget(tg);
 	pgrp_join(tg, NULL);
 	tg->leader = NULL;
 	tg->parent = NULL;

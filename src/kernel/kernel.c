@@ -15,6 +15,7 @@
 #include "arena/slab.h"
 #include "cred/user.h"
 #include "host/host.h"
+#include "kernel/ctty.h"
 #include "kernel/lifecycle.h"
 #include "kernel/pid.h"
 #include "kernel/signal.h"
@@ -152,7 +153,7 @@ static int init_workdir(struct task *t, const char *workdir)
 }
 
 /* Enter the first task into the tables, as leader of its own process group and session. */
-static void init_link(struct task *t, struct process_group *g, struct session *s)
+static void init_link(struct task *t, struct process_group *g, struct session *s, struct ctty *tty)
 {
 	struct kernel *k = kernel_get();
 	struct thread_group *tg = t->tg;
@@ -164,6 +165,8 @@ static void init_link(struct task *t, struct process_group *g, struct session *s
 	s->leader = tg;
 	pgrp_found(g, tg->pid, s);
 	pgrp_join(tg, g);
+	if (tty)
+		ctty_adopt(tg, tty);
 	k->init = tg;
 	k->pid_ns->reaper = t;
 	tasks_unlock();
@@ -187,7 +190,7 @@ static int init_create(struct task *t, const struct process_args *args)
 		exec_strings_fini(&strings);
 	}
 	if (!err)
-		init_link(t, g, s);
+		init_link(t, g, s, args->tty);
 	pgrp_put(g);
 	session_put(s);
 	return err;
@@ -276,7 +279,7 @@ int kernel_wait(s64 deadline, int *ret_status)
 	return 0;
 }
 
-int kernel_signal_init(int sig)
+int kernel_signal_init(int sig, bool group)
 {
 	struct kernel *k = kernel_get();
 	siginfo_t info = { .si_signo = sig, .si_code = SI_USER };
@@ -285,7 +288,9 @@ int kernel_signal_init(int sig)
 	if (sig < 1 || sig > GUEST_NSIG)
 		return -EINVAL;
 	tasks_lock();
-	if (k->init && k->init->leader)
+	if (group && k->init && k->init->pgrp)
+		err = signal_send_pgrp(k->init->pgrp, &info);
+	else if (k->init && k->init->leader)
 		err = signal_post(k->init->leader, &info, true, NULL);
 	tasks_unlock();
 	return err;

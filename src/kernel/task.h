@@ -27,6 +27,7 @@
 #include "sched/timer.h"
 #include "sched/waitq.h"
 
+struct ctty;
 struct exec_build;
 struct mm_share;
 struct mount_ns;
@@ -244,7 +245,8 @@ struct thread_group {
 	s32 oom_score_adj; /* [S to change; a] */
 	s32 oom_score_adj_min; /* [S] */
 	u32 coredump_filter; /* [a] */
-	struct tty *tty; /* [S] controlling terminal, later */
+	struct ctty *tty; /* [S] controlling terminal, not counted: see ctty.h */
+	struct pid *tty_old_pgrp; /* [S] owned: foreground group of a terminal that was hung up */
 
 	/* Times of waited-for children and of dead threads. */
 	struct rusage_ns {
@@ -311,7 +313,6 @@ struct session {
 	struct pid *pid; /* [I] owned */
 	struct list groups; /* [S] process groups */
 	struct thread_group *leader; /* [S] null once exited */
-	struct tty *tty; /* [S] */
 };
 
 /* ---- uts (one file later) ---- */
@@ -347,6 +348,7 @@ struct kernel {
 	struct thread_group *init; /* [S] the first process */
 	u32 task_count; /* [S] */
 	u32 task_limit; /* [I] */
+	_Atomic u32 pty_count; /* [a] pairs of pseudo-terminals */
 	_Atomic u32 fiber_count; /* [a] tasks whose fiber has not ended */
 	_Atomic u64 forks; /* [a] tasks ever made */
 	u64 dead_user_ns, dead_sys_ns, dead_switches; /* [S] of tasks that have ended */
@@ -389,6 +391,7 @@ struct process_args {
 	struct mount_ns *mount_ns; /* borrowed */
 	struct fdtable *files; /* reference taken over */
 	u32 umask;
+	struct ctty *tty; /* its controlling terminal; borrowed, null: none */
 };
 /* Create the first process (pid 1) and start it. Call from a fiber. Errors as execve's. */
 [[nodiscard]] int kernel_create_init(const struct process_args *args);
@@ -398,8 +401,8 @@ void kernel_kill_all(void);
  * wait status. deadline: host monotonic ns; -ETIMEDOUT. Returns 1 when the first process has
  * stopped, with the wait status that tells so. */
 [[nodiscard]] int kernel_wait(s64 deadline, int *ret_status);
-/* Send the first process a signal, as from the host's user (relayed). */
-[[nodiscard]] int kernel_signal_init(int sig);
+/* Send the first process, or its process group, a signal, as from the host's user (relayed). */
+[[nodiscard]] int kernel_signal_init(int sig, bool group);
 
 /* ---- look-ups (lc_tasks held unless said; results are borrowed while it is) ---- */
 

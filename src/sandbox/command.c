@@ -26,11 +26,13 @@
 #include "sandbox/isolate.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/say.h"
+#include "sandbox/terminal.h"
 
 /* How long guest processes have to be ended in, and then the kernel, after the timeout. */
 #define KILL_GRACE_NS 2'000'000'000LL
 
 struct command {
+	struct terminal terminal;
 	const struct sandbox_config *config;
 	pid_t kernel;
 	int control;
@@ -52,7 +54,8 @@ static void complain(const char *what, int error)
 
 static u64 watched_mask(void)
 {
-	u64 mask = 1ULL << (SIGCHLD - 1);
+	/* SIGPIPE comes when the other end of a socket is gone, which the call itself tells too. */
+	u64 mask = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGPIPE - 1);
 
 	for (size_t i = 0; i < ARRAY_SIZE(relayed_signals); i++)
 		mask |= 1ULL << (relayed_signals[i] - 1);
@@ -93,14 +96,31 @@ static int status_of_wait(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static void send_size(struct command *c)
+{
+	struct terminal_size size;
+
+	if (terminal_size(&c->terminal, &size))
+		(void)!control_send_size(c->control, &size);
+}
+
 /*
  * The first process has stopped on a signal of job control: so does the command, for whoever
- * started it; SIGCONT is then relayed. Not with a timeout to watch.
+ * started it; SIGCONT is then relayed. Not with a timeout to watch. A shell that suspends itself
+ * stops by SIGSTOP.
  */
-static void stop_too(const struct command *c, int sig)
+static void stop_too(struct command *c, int sig)
 {
-	if (c->deadline == INT64_MAX && (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU))
-		host_kill(host_getpid(), SIGSTOP);
+	bool suspended = sig == SIGSTOP && c->terminal.present;
+
+	if (c->deadline != INT64_MAX ||
+	    (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU && !suspended))
+		return;
+	terminal_drain(&c->terminal, false);
+	terminal_restore(&c->terminal);
+	host_kill(host_getpid(), SIGSTOP);
+	terminal_resume(&c->terminal);
+	send_size(c);
 }
 
 /* A message from the kernel process. False when it is gone. */
@@ -120,6 +140,7 @@ static bool handle_message(struct command *c)
 		stop_too(c, (int)msg.value);
 		break;
 	case CONTROL_FAILED:
+		terminal_restore(&c->terminal);
 		say(2, "donjon: %s\n", msg.text);
 		c->exit_status = (int)msg.value;
 		c->have_status = true;
@@ -130,13 +151,30 @@ static bool handle_message(struct command *c)
 	return true;
 }
 
+/*
+ * What the caller's terminal sends goes to a whole group natively, and so does a shell's SIGCONT:
+ * they are for the first process's group.
+ */
+static void handle_signal(struct command *c, const struct signalfd_siginfo *info)
+{
+	bool group = info->ssi_code == SI_KERNEL || info->ssi_signo == SIGCONT;
+
+	if (info->ssi_signo == SIGCHLD || info->ssi_signo == SIGPIPE)
+		return;
+	if (c->terminal.present && info->ssi_signo == SIGWINCH) {
+		send_size(c);
+		return;
+	}
+	(void)!control_send(c->control, group ? CONTROL_SIGNAL_GROUP : CONTROL_SIGNAL,
+			    info->ssi_signo, NULL);
+}
+
 static void handle_signals(struct command *c)
 {
 	struct signalfd_siginfo info;
 
 	while (host_read(c->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGCHLD)
-			(void)!control_send(c->control, CONTROL_SIGNAL, info.ssi_signo, NULL);
+		handle_signal(c, &info);
 }
 
 /* The deadline has passed: first ask the kernel to end its guests, then end the kernel. */
@@ -144,6 +182,7 @@ static void handle_deadline(struct command *c)
 {
 	if (!c->timed_out) {
 		c->timed_out = true;
+		terminal_restore(&c->terminal);
 		say(2, "donjon: timed out\n");
 		(void)!control_send(c->control, CONTROL_KILL, 0, NULL);
 		c->deadline = host_clock(CLOCK_MONOTONIC) + KILL_GRACE_NS;
@@ -154,26 +193,36 @@ static void handle_deadline(struct command *c)
 	}
 }
 
-/* Until the kernel process closes its end: messages, signals, the timeout. */
+/* How long to sleep at most, ms, -1: for ever. */
+static int sleep_ms(const struct command *c, s64 now, int terminal_ms)
+{
+	s64 ms;
+
+	if (c->deadline == INT64_MAX)
+		return terminal_ms;
+	ms = min((c->deadline - now) / 1'000'000 + 1, 1'000'000LL);
+	return (int)(terminal_ms < 0 ? ms : min(ms, (s64)terminal_ms));
+}
+
+/* Until the kernel process closes its end: messages, signals, the terminal, the timeout. */
 static void relay(struct command *c)
 {
 	for (;;) {
-		struct pollfd fds[2] = {
+		struct pollfd fds[2 + TERMINAL_POLLS] = {
 			{ .fd = c->control, .events = POLLIN },
 			{ .fd = c->signals, .events = POLLIN },
 		};
 		s64 now = host_clock(CLOCK_MONOTONIC);
-		int wait_ms = -1;
+		int ms;
 
-		if (c->deadline != INT64_MAX) {
-			if (now >= c->deadline) {
-				handle_deadline(c);
-				continue;
-			}
-			wait_ms = (int)min((c->deadline - now) / 1'000'000 + 1, 1'000'000LL);
-		}
-		if (host_poll(fds, 2, wait_ms) < 0)
+		if (now >= c->deadline) {
+			handle_deadline(c);
 			continue;
+		}
+		ms = terminal_poll_begin(&c->terminal, fds + 2);
+		if (host_poll(fds, ARRAY_SIZE(fds), sleep_ms(c, now, ms)) < 0)
+			continue;
+		terminal_poll_end(&c->terminal, fds + 2);
 		if (fds[1].revents)
 			handle_signals(c);
 		if (fds[0].revents && !handle_message(c))
@@ -210,6 +259,8 @@ static int finish(struct command *c)
 	siginfo_t info = {};
 	int ret;
 
+	terminal_drain(&c->terminal, true);
+	terminal_restore(&c->terminal);
 	do
 		ret = host_waitid(P_PID, c->kernel, &info, WEXITED);
 	while (ret == -EINTR);
@@ -245,6 +296,11 @@ int sandbox_run(struct sandbox_config *config)
 	int ret;
 
 	read_caller(&config->caller);
+	ret = terminal_init(&c.terminal, &config->terminal);
+	if (ret) {
+		complain("cannot connect the terminal", ret);
+		return EXIT_OWN_FAILURE;
+	}
 	ret = host_sigprocmask(SIG_BLOCK, mask, NULL);
 	if (ret) {
 		complain("cannot block signals", ret);
@@ -263,6 +319,7 @@ int sandbox_run(struct sandbox_config *config)
 		complain("cannot watch signals", c.signals);
 		host_kill(c.kernel, SIGKILL);
 	} else {
+		terminal_started(&c.terminal, &config->terminal);
 		relay(&c);
 	}
 	return finish(&c);

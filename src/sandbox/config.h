@@ -21,6 +21,18 @@ struct mount_request {
 	bool readonly;
 };
 
+/* The caller's terminal, when the guest gets one of its own that is connected to it. */
+struct terminal_config {
+	bool present; /* else the guest's streams are the caller's, whatever they are */
+	bool streams[3]; /* these are the terminal */
+	int fd, command_fd; /* ends of a stream socket, the terminal's line: the kernel process's,
+			       the command's */
+	struct terminal_size {
+		u16 row, col, xpixel, ypixel;
+	} size; /* at start */
+	u32 termios[11]; /* at start: a struct termios2 */
+};
+
 struct sandbox_config {
 	const char *const *argv; /* the guest's first program and its arguments, null-terminated */
 	const char *const *envp;
@@ -44,6 +56,7 @@ struct sandbox_config {
 	struct caller caller; /* filled in by sandbox_run */
 	bool user_given; /* the first process has these ids and no other groups, not the caller's */
 	u32 uid, gid;
+	struct terminal_config terminal; /* filled in by sandbox_run */
 };
 
 /* Exit statuses of the command that are not the guest's. */

@@ -8,17 +8,30 @@
 
 #include "host/host.h"
 
+static int send_message(int fd, const struct control_message *msg)
+{
+	ssize_t n;
+
+	do
+		n = host_write(fd, msg, sizeof(*msg));
+	while (n == -EINTR);
+	return n < 0 ? (int)n : 0;
+}
+
 int control_send(int fd, enum control_type type, u32 value, const char *text)
 {
 	struct control_message msg = { .type = type, .value = value };
-	ssize_t n;
 
 	if (text)
 		snprintf(msg.text, sizeof(msg.text), "%s", text);
-	do
-		n = host_write(fd, &msg, sizeof(msg));
-	while (n == -EINTR);
-	return n < 0 ? (int)n : 0;
+	return send_message(fd, &msg);
+}
+
+int control_send_size(int fd, const struct terminal_size *size)
+{
+	struct control_message msg = { .type = CONTROL_SIZE, .size = *size };
+
+	return send_message(fd, &msg);
 }
 
 int control_receive(int fd, struct control_message *ret)
@@ -33,7 +46,8 @@ int control_receive(int fd, struct control_message *ret)
 		return n == -ECONNRESET ? 0 : (int)n;
 	if (n != sizeof(msg))
 		return -EPROTO;
-	msg.text[sizeof(msg.text) - 1] = 0;
+	if (msg.type != CONTROL_SIZE)
+		msg.text[sizeof(msg.text) - 1] = 0;
 	*ret = msg;
 	return 1;
 }

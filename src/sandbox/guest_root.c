@@ -23,6 +23,7 @@
 #include "sandbox/config.h"
 #include "sandbox/isolate.h"
 #include "sched/fiber.h"
+#include "tty/tty.h"
 #include "vfs/fdtable.h"
 #include "vfs/path.h"
 
@@ -181,8 +182,20 @@ static int mount_requests(const struct sandbox_config *config, struct isolation 
 	return err;
 }
 
+/* Names and modes as distributions have them: slaves are of group tty, whose number is 5. */
+static int mount_devpts(struct subject *s, struct mount_ns *ns, struct super **ret)
+{
+	struct devpts_options options;
+	int err = devpts_parse_options("gid=5,mode=620,ptmxmode=666", &options);
+
+	*ret = NULL;
+	if (!err)
+		err = devpts_create(&options, ret);
+	return mount_new(s, ns, err, *ret, "devpts", "/dev/pts", SB_NOSUID | SB_NOEXEC);
+}
+
 static int mount_all(const struct sandbox_config *config, struct isolation *iso, struct subject *s,
-		     struct mount_ns *ns, int workdir_fd)
+		     struct mount_ns *ns, int workdir_fd, struct super **ret_devpts)
 {
 	struct super *sb = NULL;
 	int err = mount_tmpfs(s, ns, iso->proc_fd, "/tmp", 0);
@@ -197,6 +210,8 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 		err = mount_tmpfs(s, ns, iso->proc_fd, "/dev/shm", SB_NOSUID);
 	if (!err)
 		err = memfd_init(iso->proc_fd, tmpfs_limit());
+	if (!err)
+		err = mount_devpts(s, ns, ret_devpts);
 	if (!err) {
 		err = procfs_create(&sb);
 		err = mount_new(s, ns, err, sb, "proc", "/proc", SB_NOSUID | SB_NODEV | SB_NOEXEC);
@@ -209,27 +224,54 @@ static int mount_all(const struct sandbox_config *config, struct isolation *iso,
 	return err;
 }
 
-/* The caller's streams as descriptors 0, 1 and 2; those that it had closed stay closed. */
-static int open_streams(const struct sandbox_config *config, struct subject *s)
+/* A terminal of the guest's whose line is the caller's, and a file of it. */
+static int open_console(const struct sandbox_config *config, struct subject *s,
+			struct super *devpts, struct console **ret, struct file **ret_file)
 {
+	const struct open_how_k how = { .flags = O_RDWR | O_NOCTTY };
+	const struct terminal_config *t = &config->terminal;
+	struct console_size size = { t->size.row, t->size.col, t->size.xpixel, t->size.ypixel };
+	char path[32];
+	int err;
+
+	err = console_create(s, devpts, t->fd, t->termios, &size, ret);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "/dev/pts/%u", console_index(*ret));
+	return vfs_open(s, AT_FDCWD, path, &how, ret_file);
+}
+
+/* The caller's stream fd as a file. */
+static int open_stream(struct subject *s, int fd, struct file **ret)
+{
+	int host_fd = host_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return host_fd < 0 ? host_fd : stdio_file_create(s, host_fd, STDIO_HOST_FLAGS, ret);
+}
+
+/* The caller's streams as descriptors 0, 1 and 2; those that it had closed stay closed. */
+static int open_streams(const struct sandbox_config *config, struct subject *s,
+			struct super *devpts, struct console **ret_console)
+{
+	struct file *terminal = NULL, *file;
 	int err = fdtable_create(&s->files);
 
+	if (!err && config->terminal.present)
+		err = open_console(config, s, devpts, ret_console, &terminal);
 	for (int fd = 0; fd < 3 && !err; fd++) {
-		struct file *file;
-		int host_fd;
-
 		if (config->stdio_closed[fd])
 			continue;
-		host_fd = host_fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		if (host_fd < 0)
-			return host_fd;
-		err = stdio_file_create(s, host_fd, STDIO_HOST_FLAGS, &file);
+		if (terminal && config->terminal.streams[fd])
+			file = file_get(terminal);
+		else
+			err = open_stream(s, fd, &file);
 		if (err)
 			break;
 		err = fd_install_at(s, file, fd, 0);
 		file_put(file);
 		err = min(err, 0);
 	}
+	file_put(terminal);
 	return err;
 }
 
@@ -238,7 +280,7 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 {
 	static const char *const mountpoints[] = { "tmp", "dev", "proc", "sys" };
 	struct boot_subject boot;
-	struct super *lower, *root;
+	struct super *lower, *root, *devpts;
 	struct mount_ns *ns;
 	struct cred *all;
 	int workdir_fd = -1, err;
@@ -266,17 +308,20 @@ int guest_root_create(const struct sandbox_config *config, struct isolation *iso
 	if (!err)
 		err = boot_subject_init(&boot, ns, all);
 	if (!err)
-		err = mount_all(config, iso, &boot.subject, ns, workdir_fd);
+		err = mount_all(config, iso, &boot.subject, ns, workdir_fd, &devpts);
+	ret->console = NULL;
+	if (!err) {
+		boot.subject.cred = cred;
+		err = open_streams(config, &boot.subject, devpts, &ret->console);
+		boot.subject.cred = all;
+	}
 	if (!err)
 		err = mount_requests(config, iso, &boot.subject, ns, ret_what);
 	/* Only now: to make places to mount on, it had to be writable. */
 	if (!err && config->readonly_root)
 		mount_set_flags(ns->root, ns->root->flags | SB_RDONLY);
-	if (!err) {
-		boot.subject.cred = cred;
-		err = open_streams(config, &boot.subject);
+	if (!err)
 		boot_subject_fini(&boot);
-	}
 	cred_put(all);
 	if (err)
 		return err;

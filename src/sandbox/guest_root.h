@@ -7,6 +7,7 @@
 #include "cred/rlimit.h"
 #include "cred/subject.h"
 
+struct console;
 struct cred;
 struct fdtable;
 struct isolation;
@@ -16,13 +17,14 @@ struct sandbox_config;
 struct guest_root {
 	struct mount_ns *mount_ns; /* owned by the caller */
 	struct fdtable *files; /* owned by the caller; 0, 1 and 2 of the caller's that are open */
+	struct console *console; /* connected to the caller's terminal; null: none */
 };
 
 /*
- * Mount the root under an overlay, a tmpfs on /tmp (with the caller's directory below it bound read-only
- * over it), devfs on /dev, procfs on /proc, what the config asks for; open the standard streams.
- * Takes iso->root_fd and the descriptors of binds over. *ret_what: what failed. Call from a fiber;
- * parks.
+ * Mount the root under an overlay, a tmpfs on /tmp (with the caller's directory below it bound
+ * read-only over it), devfs on /dev, devpts on /dev/pts, procfs on /proc, what the config asks for;
+ * open the standard streams. Takes iso->root_fd and the descriptors of binds over. *ret_what: what
+ * failed. Call from a fiber; parks.
  */
 [[nodiscard]] int guest_root_create(const struct sandbox_config *config, struct isolation *iso,
 				    const struct cred *cred, struct guest_root *ret,

@@ -36,6 +36,7 @@
 #include "sched/fiber.h"
 #include "sched/sched.h"
 #include "syscall/syscall.h"
+#include "tty/tty.h"
 #include "vfs/locks.h"
 #include "vfs/path.h"
 #include "time/step.h"
@@ -47,27 +48,43 @@ struct kernel_process {
 	struct fiber *root_fiber;
 	_Atomic u64
 		early_signals; /* [a] relayed before there was a process: bit n - 1 for signal n */
+	struct console *_Atomic console; /* [a] null: the guest's streams are the caller's */
 	int strace_fd; /* -1: no tracing */
 	int exit_code; /* of this process; the command reads the guest's from the control socket */
 };
+
+static void set_size(struct kernel_process *k, const struct terminal_size *size)
+{
+	const struct console_size s = { size->row, size->col, size->xpixel, size->ypixel };
+	struct console *console = atomic_load(&k->console);
+
+	if (console)
+		console_resize(console, &s);
+}
 
 /* The control socket has something: signals to relay, or the command is gone. Runs on the poller.
  */
 static void control_ready(struct poll_source *s, u32 events)
 {
 	struct control_message msg;
+	bool group;
 
 	(void)events;
 	if (control_receive(s->fd, &msg) <= 0) {
 		/* Nobody waits for us: end as SIGKILL would. */
 		host_exit(EXIT_OWN_FAILURE);
 	}
+	if (msg.type == CONTROL_SIZE) {
+		set_size(container_of(s, struct kernel_process, control), &msg.size);
+		return;
+	}
 	if (msg.type == CONTROL_KILL)
 		msg = (struct control_message){ .type = CONTROL_SIGNAL, .value = SIGKILL };
-	if (msg.type != CONTROL_SIGNAL || msg.value < 1 || msg.value > GUEST_NSIG)
+	group = msg.type == CONTROL_SIGNAL_GROUP;
+	if ((msg.type != CONTROL_SIGNAL && !group) || msg.value < 1 || msg.value > GUEST_NSIG)
 		return;
 	/* The death of the first process ends all others. */
-	if (kernel_signal_init((int)msg.value) == -ESRCH)
+	if (kernel_signal_init((int)msg.value, group) == -ESRCH)
 		atomic_fetch_or(&container_of(s, struct kernel_process, control)->early_signals,
 				SIGMASK(msg.value));
 }
@@ -106,14 +123,20 @@ static int exit_status_of_exec_error(int error)
 /* The first process runs: give it the signals that came too early, and wait for the end. */
 static void see_through(struct kernel_process *k)
 {
+	struct console *console = atomic_load(&k->console);
 	u64 early = atomic_exchange(&k->early_signals, 0);
 	int status, ret;
 
 	for (int sig = 1; sig <= GUEST_NSIG; sig++)
 		if (early & SIGMASK(sig))
-			(void)!kernel_signal_init(sig);
-	while ((ret = kernel_wait(NO_DEADLINE, &status)) > 0)
+			(void)!kernel_signal_init(sig, false);
+	while ((ret = kernel_wait(NO_DEADLINE, &status)) > 0) {
+		if (console)
+			console_flush(console);
 		(void)!control_send(k->control.fd, CONTROL_STOPPED, (u32)WSTOPSIG(status), NULL);
+	}
+	if (console)
+		console_close(console);
 	if (ret)
 		fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
 	else if (audit_end(k->iso.proc_fd))
@@ -147,6 +170,9 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 	}
 	args.mount_ns = root.mount_ns;
 	args.files = root.files;
+	if (root.console)
+		args.tty = console_ctty(root.console);
+	atomic_store(&k->console, root.console);
 	ret = guest_root_find_program(config, &root, cred, program);
 	if (!ret)
 		ret = kernel_create_init(&args);
@@ -295,6 +321,8 @@ _Noreturn void kernel_process_main(const struct sandbox_config *config, int cont
 
 	k->config = config;
 	k->control.fd = control;
+	if (config->terminal.present)
+		host_close(config->terminal.command_fd);
 	k->control.ready = control_ready;
 	host_prctl(PR_SET_NAME, (unsigned long)"donjon-kernel", 0, 0, 0);
 	ret = set_up_logs(k, &what);

@@ -434,3 +434,48 @@ int path_walk_parent(struct subject *s, int dirfd, const char *path, u32 flags,
 	walk_fini(&w);
 	return err;
 }
+
+/* ---- steps without a walk ---- */
+
+void path_parent(const struct path *p, struct path *ret)
+{
+	struct path at = *p;
+	struct dentry *up;
+
+	path_get(&at);
+	while (at.mnt && at.dentry == at.mnt->root && path_leave_mount(&at))
+		;
+	up = dentry_parent(at.dentry);
+	if (up) {
+		dentry_put(at.dentry);
+		at.dentry = up;
+	}
+	*ret = at;
+}
+
+int path_lookup_one(struct subject *s, const struct path *dir, const char *name, struct path *ret)
+{
+	struct path at = { .mnt = dir->mnt };
+	struct qname q;
+	int err;
+
+	if (!dentry_is_dir(dir->dentry))
+		return -ENOTDIR;
+	q = dcache_qname(dir->dentry->sb, name, strlen(name));
+	err = dir_lookup(s, dir->dentry, &q, &at.dentry);
+	if (err)
+		return err;
+	if (!at.dentry->inode) {
+		dentry_put(at.dentry);
+		return -ENOENT;
+	}
+	if (at.mnt)
+		mount_get(at.mnt);
+	err = path_cross_mounts(&at, false);
+	if (err) {
+		path_put(&at);
+		return err;
+	}
+	*ret = at;
+	return 0;
+}

@@ -122,15 +122,15 @@ static int open_place(struct opening *o, const struct path *p, struct file **ret
 	err = open_check(o, p);
 	if (err)
 		return err;
-	err = file_create(o->s, p,
-			  (o->flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)) |
-				  O_LARGEFILE_ABI,
-			  &f);
+	err = file_create(
+		o->s, p,
+		(o->flags & ~(u32)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)) | O_LARGEFILE_ABI, &f);
 	if (err)
 		return err;
 	err = claim_writing(o, f);
 	if (!err)
 		err = inode_open(o->s, f->inode, f);
+	f->flags &= ~(u32)O_NOCTTY; /* only for the op */
 	if (!err)
 		err = truncate_opened(o, f);
 	if (err) {

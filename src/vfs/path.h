@@ -59,6 +59,13 @@ enum walk_flags {
 /* Absolute path as seen from root (appended; "(unreachable)" and " (deleted)" as Linux). */
 [[nodiscard]] int path_format(const struct path *p, const struct path *root, struct strbuf *out);
 
+/* The directory that p stands in, mounts that p is the root of left; p's own place at the top. */
+void path_parent(const struct path *p, struct path *ret);
+/* What name, one component, leads to in directory dir; what is mounted there counts, links are not
+ * followed. -ENOENT, -ENOTDIR. */
+[[nodiscard]] int path_lookup_one(struct subject *s, const struct path *dir, const char *name,
+				  struct path *ret);
+
 /* access(2) by the subject's fsuid and groups; mask of R_OK, W_OK, X_OK. -EACCES, -EROFS. */
 int vfs_permission(struct subject *s, const struct path *p, int mask);
 struct open_how_k {

@@ -14,12 +14,13 @@ extern const struct chrdev chrdev_mem;
 
 static const struct {
 	const char *name;
-	const struct chrdev *driver; /* null: none yet */
+	const struct chrdev *driver; /* null: not of this layer */
 	u32 major, minor;
 } nodes[] = {
 	{ "null", &chrdev_mem, 0, 3 },	  { "zero", &chrdev_mem, 0, 5 },
 	{ "full", &chrdev_mem, 0, 7 },	  { "random", &chrdev_mem, 0, 8 },
 	{ "urandom", &chrdev_mem, 0, 9 }, { "tty", NULL, 5, 0 },
+	{ "ptmx", NULL, 5, 2 },
 };
 
 static const struct {
@@ -49,6 +50,8 @@ int devfs_create(struct super **ret)
 		err = tmpfs_add_symlink(sb, links[i].name, links[i].target);
 	if (!err)
 		err = tmpfs_add_dir(sb, "shm", 01777);
+	if (!err)
+		err = tmpfs_add_dir(sb, "pts", 0755);
 	if (err) {
 		super_put(sb);
 		return err;

@@ -1,7 +1,7 @@
 #pragma once
 
-/* /dev: an instance of tmpfs with the usual nodes and links, and an empty directory shm to mount
- * on. */
+/* /dev: an instance of tmpfs with the usual nodes and links, and empty directories shm and pts to
+ * mount on. */
 
 #include "base/types.h"
 

@@ -27,6 +27,7 @@ enum proc_dir_kind {
 	DIR_ATTR,
 	DIR_NET,
 	DIR_SYSVIPC,
+	DIR_TTY,
 	DIR_SYS,
 	DIR_SYS_FS,
 	DIR_SYS_FS_EPOLL,

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "cred/cred.h"
 #include "cred/user.h"
+#include "kernel/ctty.h"
 #include "kernel/task.h"
 #include "mm/mm.h"
 #include "procfs/internal.h"
@@ -22,6 +24,8 @@ struct identity {
 	s32 niceness;
 	u32 policy, priority;
 	u8 affinity[128];
+	u32 tty_nr; /* device of the controlling terminal */
+	s32 tpgid; /* its foreground group */
 };
 
 static void read_signals(struct task *t, struct identity *id) REQUIRES(lc_tasks)
@@ -43,11 +47,20 @@ static void read_signals(struct task *t, struct identity *id) REQUIRES(lc_tasks)
 	spin_unlock(&h->lock, &lc_sighand);
 }
 
+/* As new_encode_dev of Linux. */
+static u32 encode_dev(u64 dev)
+{
+	u32 minor = minor(dev);
+
+	return (minor & 0xff) | major(dev) << 8 | (minor & ~0xffu) << 12;
+}
+
 static void read_identity(struct proc_ctx *ctx, struct identity *id)
 {
 	struct task *t = ctx->task;
 	struct thread_group *tg = t->tg;
 	struct pid_ns *ns = task_pid_ns(ctx->caller ? ctx->caller : t);
+	u64 dev;
 
 	*id = (struct identity){};
 	tasks_lock();
@@ -59,6 +72,8 @@ static void read_identity(struct proc_ctx *ctx, struct identity *id)
 		if (tg->pgrp->session)
 			id->session = pid_nr(tg->pgrp->session->pid, ns);
 	}
+	ctty_show(tg, ns, &dev, &id->tpgid);
+	id->tty_nr = encode_dev(dev);
 	id->threads = tg->task_count;
 	id->exit_signal = t->exit_signal;
 	read_signals(t, id);
@@ -141,8 +156,9 @@ int proc_show_stat(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
 	tasks_lock();
 	children = t->tg->child_usage;
 	tasks_unlock();
-	strbuf_printf(out, "%u (%.*s) %c %u %u %u 0 -1 %u ", id.tid, (int)sizeof(id.comm), id.comm,
-		      task_state_char(t), id.ppid, id.pgrp, id.session, 0x400000u);
+	strbuf_printf(out, "%u (%.*s) %c %u %u %u %u %d %u ", id.tid, (int)sizeof(id.comm), id.comm,
+		      task_state_char(t), id.ppid, id.pgrp, id.session, id.tty_nr, id.tpgid,
+		      0x400000u);
 	stat_put_times(t, &id, &own, &children, out);
 	strbuf_printf(out, "%lu %lu %lu ", sp.usage.total, sp.rss / PAGE_SIZE,
 		      rlimit_get(&t->tg->rlimits, RLIMIT_RSS));

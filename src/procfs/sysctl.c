@@ -586,7 +586,7 @@ static int show_inode_nr(struct subject *s, struct proc_ctx *ctx, struct strbuf 
 
 static int show_pty_nr(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
 {
-	strbuf_puts(out, "0\n");
+	strbuf_printf(out, "%u\n", atomic_load(&kernel_get()->pty_count));
 	return 0;
 }
 

@@ -80,6 +80,7 @@ static const struct proc_row root_rows[] = {
 	FILE_TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
 	DIR("sys", DIR_SYS),
 	DIR("sysvipc", DIR_SYSVIPC),
+	DIR("tty", DIR_TTY),
 	FILE_SHOW("uptime", 0444, proc_show_uptime),
 	FILE_TEXT("version",
 		  "Linux version " KERNEL_RELEASE " (donjon@localhost) (gcc) " KERNEL_VERSION "\n"),
@@ -194,8 +195,17 @@ static const struct proc_row sysvipc_rows[] = {
 		  "rss                  swap\n"),
 };
 
+static const struct proc_row tty_rows[] = {
+	FILE_TEXT("drivers", "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+			     "/dev/ptmx            /dev/ptmx       5       2 system\n"
+			     "pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+			     "pty_master           /dev/ptm      128 0-1048575 pty:master\n"),
+	FILE_TEXT("ldiscs", "n_tty       0\n"),
+};
+
 const struct proc_dir proc_dirs[DIR_SYS] = {
 	[DIR_NONE] = PROC_DIR(special_rows),	[DIR_ROOT] = PROC_DIR(root_rows),
 	[DIR_PROCESS] = PROC_DIR(process_rows), [DIR_ATTR] = PROC_DIR(attr_rows),
-	[DIR_NS] = PROC_DIR(ns_rows),		[DIR_SYSVIPC] = PROC_DIR(sysvipc_rows),
+	[DIR_TTY] = PROC_DIR(tty_rows),		[DIR_NS] = PROC_DIR(ns_rows),
+	[DIR_SYSVIPC] = PROC_DIR(sysvipc_rows),
 };

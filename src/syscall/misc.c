@@ -14,6 +14,7 @@
 #include "syscall/util.h"
 #include "syscall_protos.h"
 #include "time/clock.h"
+#include "tty/tty.h"
 
 #ifndef ARCH_GET_XCOMP_SUPP
 #define ARCH_GET_XCOMP_SUPP 0x1021
@@ -473,4 +474,9 @@ long sys_rseq(struct task *t, struct uaddr area, u32 size, int flags, u32 signat
 	t->rseq_size = size;
 	t->rseq_sig = signature;
 	return 0;
+}
+
+long sys_vhangup(struct task *t)
+{
+	return tty_vhangup(t);
 }

@@ -155,6 +155,7 @@ struct sock {
 	struct list accept_link; /* [listener's lock] */
 	u32 accept_count, backlog; /* [lock] */
 
+	struct list all_link; /* [root->lock] in root->socks */
 	struct list name_link; /* [root->lock] in the table of names or ports */
 	struct unix_addr *addr; /* [lock] owned; null: no name. Once set it stays */
 	struct path path; /* [lock] owned: of a name in the file system */
@@ -198,6 +199,7 @@ struct net_root {
 	struct hash_key key; /* [I] */
 	struct list unix_names[NET_BUCKETS]; /* [lock] by inode or abstract name */
 	struct list ports[PORT_TABLES][NET_BUCKETS]; /* [lock] by protocol and port */
+	struct list socks; /* [lock] all */
 	struct list netlink; /* [lock] netlink sockets that have a name */
 	struct net_link lo; /* [lock] */
 	struct list doomed; /* [lock] file lists to be destroyed */
@@ -232,6 +234,7 @@ struct sock *sock_get(struct sock *sk);
 void sock_put(struct sock *sk); /* null is fine */
 /* A file over sk, whose reference it takes over on success. */
 [[nodiscard]] int sock_file(struct subject *s, struct sock *sk, u32 flags, struct file **ret);
+u64 sock_inode(const struct sock *sk); /* its file's inode number */
 /* The pending error, which is taken: 0 or negative. */
 int sock_take_error(struct sock *sk);
 int sock_take_error_locked(struct sock *sk) REQUIRES(lc_sock);
@@ -357,6 +360,7 @@ void inet_put_cmsgs(struct sock *sk, const struct skb *b, struct net_msg *msg);
 /* Options that say when a message was received. */
 void sock_put_timestamp(struct sock *sk, struct net_msg *msg);
 struct tcp_info;
+u8 tcp_state(const struct sock *sk) REQUIRES(lc_sock); /* TCP_ESTABLISHED and so on */
 void tcp_fill_info(struct sock *sk, struct tcp_info *ret);
 
 /* Append to what msg tells its receiver. */

@@ -67,6 +67,9 @@ struct sock *sock_alloc(struct subject *s, const struct sock_ops *ops, int famil
 	sk->cred = scm_cred_of(s);
 	sk->uid = sk->cred.uid;
 	sock_opts_init(sk);
+	net_lock();
+	list_add_tail(&net_root()->socks, &sk->all_link);
+	net_unlock();
 	return sk;
 }
 
@@ -80,15 +83,23 @@ void sock_put(struct sock *sk)
 {
 	if (!sk || !refcount_put(&sk->refs))
 		return;
+	net_lock();
+	list_del(&sk->all_link);
+	net_unlock();
 	unix_addr_put(sk->addr);
 	if (sk->nl)
 		netlink_free(sk);
 	slab_free(&slab_sock, sk);
 }
 
+u64 sock_inode(const struct sock *sk)
+{
+	return hash_u64((u64)(uintptr_t)sk) & 0x7fff'ffff;
+}
+
 int sock_file(struct subject *s, struct sock *sk, u32 flags, struct file **ret)
 {
-	u64 ino = hash_u64((u64)(uintptr_t)sk) & 0x7fff'ffff;
+	u64 ino = sock_inode(sk);
 	char name[32];
 	int err;
 

@@ -39,7 +39,7 @@ static void tcp_release(struct sock *sk, bool embryo)
 {
 	struct sock *peer;
 	struct list unread;
-	bool reset;
+	bool reset, tell;
 
 	list_init(&unread);
 	sock_lock(sk);
@@ -51,14 +51,11 @@ static void tcp_release(struct sock *sk, bool embryo)
 	peer = sk->peer;
 	sk->peer = NULL;
 	reset = embryo || !list_empty(&unread) || (sk->linger.l_onoff && !sk->linger.l_linger);
-	if (sk->state != SOCK_STATE_CONNECTED) {
-		/* Reset already, or never more than half connected. */
-		sock_put(peer);
-		peer = NULL;
-	}
+	/* Else it is reset already, or was never more than half connected. */
+	tell = peer && sk->state == SOCK_STATE_CONNECTED;
 	sk->state = SOCK_STATE_NEW;
 	sock_unlock(sk);
-	if (peer)
+	if (tell)
 		tcp_tell_end(peer, reset);
 	sock_put(peer);
 	inet_unbind(sk);
@@ -308,22 +305,24 @@ static ssize_t tcp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 	return stream_send(s, sk, msg);
 }
 
+u8 tcp_state(const struct sock *sk)
+{
+	if (sk->state == SOCK_STATE_LISTENING)
+		return TCP_LISTEN;
+	if (sk->state == SOCK_STATE_NEW)
+		return TCP_CLOSE;
+	if (sk->shutdown == BOTH_SHUT)
+		return TCP_LAST_ACK;
+	if (sk->shutdown & RCV_SHUT)
+		return TCP_CLOSE_WAIT;
+	return sk->shutdown & SEND_SHUT ? TCP_FIN_WAIT2 : TCP_ESTABLISHED;
+}
+
 void tcp_fill_info(struct sock *sk, struct tcp_info *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	sock_lock(sk);
-	if (sk->state == SOCK_STATE_LISTENING)
-		ret->tcpi_state = TCP_LISTEN;
-	else if (sk->state == SOCK_STATE_NEW)
-		ret->tcpi_state = TCP_CLOSE;
-	else if (sk->shutdown == BOTH_SHUT)
-		ret->tcpi_state = TCP_LAST_ACK;
-	else if (sk->shutdown & RCV_SHUT)
-		ret->tcpi_state = TCP_CLOSE_WAIT;
-	else if (sk->shutdown & SEND_SHUT)
-		ret->tcpi_state = TCP_FIN_WAIT2;
-	else
-		ret->tcpi_state = TCP_ESTABLISHED;
+	ret->tcpi_state = tcp_state(sk);
 	sock_unlock(sk);
 	ret->tcpi_snd_mss = 32741;
 	ret->tcpi_rcv_mss = 536;

@@ -120,6 +120,9 @@ extern const struct proc_dir proc_dirs[DIR_SYS];
 extern const struct proc_dir proc_sys_dirs[DIR_SYSFS - DIR_SYS];
 extern const struct proc_dir sysfs_dirs[DIR_COUNT - DIR_SYSFS];
 const struct proc_dir *proc_dir_of(u32 kind);
+/* net.c */
+#define PROC_NET_ROWS 24
+extern const struct proc_row proc_net_rows[PROC_NET_ROWS];
 #define PROC_DIR(table) \
 	{ \
 		.rows = (table), .count = ARRAY_SIZE(table) \

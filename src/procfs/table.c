@@ -207,5 +207,5 @@ const struct proc_dir proc_dirs[DIR_SYS] = {
 	[DIR_NONE] = PROC_DIR(special_rows),	[DIR_ROOT] = PROC_DIR(root_rows),
 	[DIR_PROCESS] = PROC_DIR(process_rows), [DIR_ATTR] = PROC_DIR(attr_rows),
 	[DIR_TTY] = PROC_DIR(tty_rows),		[DIR_NS] = PROC_DIR(ns_rows),
-	[DIR_SYSVIPC] = PROC_DIR(sysvipc_rows),
+	[DIR_SYSVIPC] = PROC_DIR(sysvipc_rows), [DIR_NET] = PROC_DIR(proc_net_rows),
 };

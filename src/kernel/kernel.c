@@ -72,6 +72,7 @@ int kernel_create(const struct kernel_args *args)
 	spin_init(&k->load.lock);
 	k->load.updated = host_clock(CLOCK_BOOTTIME);
 	k->task_limit = args->task_limit ? args->task_limit : TASK_LIMIT_DEFAULT;
+	k->memory = args->memory;
 	k->boot_time = host_clock(CLOCK_BOOTTIME);
 	cpus_init(k, args->cpus);
 	k->users = user_table_create();

@@ -14,6 +14,7 @@
 
 #include "host/host.h"
 #include "kernel/lifecycle.h"
+#include "mm/mm.h"
 
 #define TICK_NS 5'000'000'000 /* Linux's interval, in which the factors below are given */
 #define TASKS_MAX 32768
@@ -31,6 +32,7 @@ static bool wants_cpu(const struct task *t)
 struct collect {
 	struct task **tasks; /* with references */
 	u32 count, room;
+	bool leaders; /* these alone */
 };
 
 static bool collect_group(struct thread_group *tg, u32 pid, void *arg)
@@ -39,6 +41,8 @@ static bool collect_group(struct thread_group *tg, u32 pid, void *arg)
 	struct task *t;
 
 	list_for_each(t, &tg->tasks, tg_link) {
+		if (c->leaders && t != tg->leader)
+			continue;
 		if (c->count == c->room)
 			return false;
 		task_get(t);
@@ -47,24 +51,37 @@ static bool collect_group(struct thread_group *tg, u32 pid, void *arg)
 	return true;
 }
 
-/* Bring the times of all tasks up to date, as far as memory permits. */
-static void update_all(void)
+/* References to all tasks (or leaders alone), as far as memory permits. */
+static void collect_all(struct collect *c, bool leaders)
 {
 	struct kernel *k = kernel_get();
-	struct collect c = { .room = TASKS_MAX };
 
-	c.room = min(__atomic_load_n(&k->task_count, __ATOMIC_RELAXED) + 16, c.room);
-	c.tasks = calloc(c.room, sizeof(struct task *));
-	if (!c.tasks)
+	*c = (struct collect){ .leaders = leaders };
+	c->room = min(__atomic_load_n(&k->task_count, __ATOMIC_RELAXED) + 16, (u32)TASKS_MAX);
+	c->tasks = calloc(c->room, sizeof(struct task *));
+	if (!c->tasks)
 		return;
 	tasks_lock();
-	group_for_each(k->pid_ns, 0, collect_group, &c);
+	group_for_each(k->pid_ns, 0, collect_group, c);
 	tasks_unlock();
-	for (u32 i = 0; i < c.count; i++) {
+}
+
+static void collect_release(struct collect *c)
+{
+	for (u32 i = 0; i < c->count; i++)
+		task_put(c->tasks[i]);
+	free(c->tasks);
+}
+
+/* Bring the times of all tasks up to date. */
+static void update_all(void)
+{
+	struct collect c;
+
+	collect_all(&c, false);
+	for (u32 i = 0; i < c.count; i++)
 		(void)task_cpu_times(c.tasks[i]);
-		task_put(c.tasks[i]);
-	}
-	free(c.tasks);
+	collect_release(&c);
 }
 
 static bool sum_group(struct thread_group *tg, u32 pid, void *arg)
@@ -133,12 +150,18 @@ void kernel_load(u64 ret_average[3])
 	/* What five seconds leave of averages over 1, 5 and 15 minutes. */
 	static const u64 factors[3] = { 1884, 2014, 2037 };
 	struct load *l = &kernel_get()->load;
-	struct kernel_usage u = kernel_usage();
+	struct kernel_usage u = {};
 	s64 now = host_clock(CLOCK_BOOTTIME), ticks;
 	u64 load;
 
 	spin_lock(&l->lock, &lc_cred);
 	ticks = (now - l->updated) / TICK_NS;
+	spin_unlock(&l->lock, &lc_cred);
+	if (ticks > 0)
+		u = kernel_usage();
+	spin_lock(&l->lock, &lc_cred);
+	/* Somebody else may have done it meanwhile. */
+	ticks = min(ticks, (now - l->updated) / TICK_NS);
 	if (ticks > 0) {
 		load = load_since(l, &u, now - l->updated);
 		for (int i = 0; i < 3; i++) {
@@ -157,7 +180,7 @@ void kernel_load(u64 ret_average[3])
 
 /* ---- memory ---- */
 
-struct kernel_memory kernel_memory(void)
+static struct kernel_memory host_memory(void)
 {
 	struct kernel_memory m = {};
 	struct sysinfo si = {};
@@ -174,4 +197,45 @@ struct kernel_memory kernel_memory(void)
 	m.swap_total = si.totalswap * unit;
 	m.swap_free = si.freeswap * unit;
 	return m;
+}
+
+/* What processes have in memory that is theirs; what several share counts for each. */
+static struct mm_resident all_resident(void)
+{
+	struct mm_resident sum = {};
+	struct collect c;
+
+	collect_all(&c, true);
+	for (u32 i = 0; i < c.count; i++) {
+		struct mm *mm = task_get_mm(c.tasks[i]);
+
+		if (mm) {
+			struct mm_resident r = mm_resident(mm);
+
+			sum.anonymous += r.anonymous;
+			sum.file += r.file;
+			sum.shmem += r.shmem;
+			mm_put(mm);
+		}
+	}
+	collect_release(&c);
+	return sum;
+}
+
+struct kernel_memory kernel_memory(void)
+{
+	struct kernel_memory m = host_memory();
+	u64 limit = kernel_get()->memory, used;
+	struct mm_resident r;
+
+	if (!limit)
+		return m;
+	r = all_resident();
+	used = min(r.anonymous + r.shmem, limit);
+	return (struct kernel_memory){
+		.total = limit,
+		.free = min(limit - used, m.free),
+		.available = min(limit - used, m.available),
+		.shared = min(r.shmem, limit),
+	};
 }

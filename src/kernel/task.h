@@ -358,6 +358,7 @@ struct kernel {
 	s64 boot_time; /* [I] CLOCK_BOOTTIME ns at start */
 	u32 cpu_count; /* [I] CPUs the guest sees */
 	bool virtual_cpus; /* [I] */
+	u64 memory; /* [I] bytes that the guest sees; 0: the host's */
 	u8 cpu_mask[128]; /* [I] guest CPU numbers */
 	_Atomic u32 exited; /* [a] the first process has exited */
 	int exit_status; /* [S] its wait status, valid once exited */
@@ -378,6 +379,7 @@ struct kernel_args {
 	u32 cpus; /* 0: the host's, by their numbers */
 	const char *hostname;
 	u32 task_limit; /* 0: default */
+	u64 memory; /* bytes that the guest sees; 0: the host's */
 };
 /* Make the root object (arena_set_root). */
 [[nodiscard]] int kernel_create(const struct kernel_args *args);
@@ -459,7 +461,7 @@ void kernel_load(u64 ret_average[3]);
 struct kernel_memory {
 	u64 total, free, available, shared, buffers, cached, swap_total, swap_free;
 };
-struct kernel_memory kernel_memory(void);
+struct kernel_memory kernel_memory(void); /* may call the host; parks not */
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);
 

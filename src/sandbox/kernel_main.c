@@ -237,7 +237,9 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 {
 	const struct sandbox_config *config = k->config;
 	struct pf_config pf = { .spare_spaces = 1, .virtual_cpus = config->cpus != 0 };
-	struct kernel_args args = { .cpus = config->cpus, .hostname = config->hostname };
+	struct kernel_args args = { .cpus = config->cpus,
+				    .hostname = config->hostname,
+				    .memory = config->memory };
 	int ret;
 
 	ret = isolate_enter(flags, config, &k->iso, what);

@@ -376,24 +376,27 @@ long sys_prlimit64(struct task *t, int pid, int resource, struct uaddr unew, str
 
 long sys_sysinfo(struct task *t, struct uaddr uinfo)
 {
-	struct sysinfo host, info = {};
-	u32 tasks = 0;
-	int err = host_sysinfo(&host);
+	struct kernel_memory m = kernel_memory();
+	struct sysinfo info = {
+		.uptime = guest_clock_now(CLOCK_BOOTTIME) / 1'000'000'000,
+		.totalram = m.total,
+		.freeram = m.free,
+		.sharedram = m.shared,
+		.bufferram = m.buffers,
+		.totalswap = m.swap_total,
+		.freeswap = m.swap_free,
+		.mem_unit = 1,
+	};
+	u64 load[3];
+	u32 tasks;
 
-	if (err)
-		return err;
+	kernel_load(load);
+	for (int i = 0; i < 3; i++)
+		info.loads[i] = load[i] << (SI_LOAD_SHIFT - LOAD_SHIFT);
 	tasks_lock();
 	tasks = kernel_get()->task_count;
 	tasks_unlock();
-	info.uptime = guest_clock_now(CLOCK_BOOTTIME) / 1'000'000'000;
-	info.totalram = host.totalram;
-	info.freeram = host.freeram;
-	info.sharedram = host.sharedram;
-	info.bufferram = host.bufferram;
-	info.totalswap = host.totalswap;
-	info.freeswap = host.freeswap;
 	info.procs = (unsigned short)min(tasks, (u32)USHRT_MAX);
-	info.mem_unit = host.mem_unit;
 	return copy_out_late(&t->subject, uinfo, &info, sizeof(info));
 }
 

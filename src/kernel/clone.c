@@ -42,9 +42,9 @@
 #define F_FILES ((u64)CLONE_FILES)
 #define F_VFORK ((u64)CLONE_VFORK)
 #define F_PARENT ((u64)CLONE_PARENT)
+#define F_NEWUTS ((u64)CLONE_NEWUTS)
 #define F_NEW_NAMESPACES \
-	((u64)(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | \
-	       CLONE_NEWCGROUP))
+	((u64)(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP))
 
 static int check_flags(struct task *t, const struct clone_args_k *a)
 {
@@ -69,8 +69,10 @@ static int check_flags(struct task *t, const struct clone_args_k *a)
 		return -EINVAL;
 	if (f & (u64)CLONE_NEWUSER)
 		return -EPERM;
+	if ((f & (F_NEW_NAMESPACES | F_NEWUTS)) && !cred_has_cap(c, c->user_ns, CAP_SYS_ADMIN))
+		return -EPERM;
 	if (f & F_NEW_NAMESPACES)
-		return cred_has_cap(c, c->user_ns, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+		return -EINVAL;
 	/* FS and GS bases that the guest may not have. */
 	if ((f & (u64)CLONE_SETTLS) && a->tls >= platform_task_size())
 		return -EPERM;
@@ -108,6 +110,8 @@ static void copy_attributes(struct task *n, const struct task *t, u64 flags)
 	n->no_new_privs = t->no_new_privs;
 	n->timer_slack = t->timer_slack;
 	n->personality = t->personality;
+	n->mce_policy = t->mce_policy;
+	n->io_flusher = t->io_flusher;
 	n->self_exec_id = t->self_exec_id;
 	if (!(flags & F_VM)) {
 		n->rseq_addr = t->rseq_addr;
@@ -134,6 +138,7 @@ static int copy_group(struct task *n, struct task *t, u64 flags)
 	tg->dumpable = t->tg->dumpable;
 	tg->oom_score_adj = __atomic_load_n(&t->tg->oom_score_adj, __ATOMIC_RELAXED);
 	tg->oom_score_adj_min = t->tg->oom_score_adj_min;
+	tg->thp_disabled = __atomic_load_n(&t->tg->thp_disabled, __ATOMIC_RELAXED);
 	tg->coredump_filter = __atomic_load_n(&t->tg->coredump_filter, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -196,6 +201,17 @@ static int copy_mm(struct task *n, struct task *t, u64 flags)
 	return mm_fork(&t->subject, &n->subject.mm, &n->subject.thread);
 }
 
+static int copy_uts(struct task *n, struct task *t, u64 flags)
+{
+	if (flags & F_NEWUTS) {
+		n->uts_ns = uts_ns_copy(t->uts_ns);
+		return n->uts_ns ? 0 : -ENOMEM;
+	}
+	uts_ns_get(t->uts_ns);
+	n->uts_ns = t->uts_ns;
+	return 0;
+}
+
 static int copy_pid(struct task *n, struct task *t, u64 flags)
 {
 	int err = pid_alloc(task_pid_ns(t), NULL, 0, &n->pid);
@@ -245,6 +261,8 @@ static int clone_parts(struct task *n, struct task *t, const struct clone_args_k
 		err = copy_files(n, t, f);
 	if (!err)
 		err = copy_fs(n, t, f);
+	if (!err)
+		err = copy_uts(n, t, f);
 	if (!err)
 		err = copy_pid(n, t, f);
 	if (!err) {

@@ -25,6 +25,7 @@
 #include <linux/securebits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/personality.h>
 
 #include "arena/slab.h"
 #include "kernel/lifecycle.h"
@@ -202,6 +203,8 @@ static int build_image(struct task *t, struct exec_plan *plan, const char *filen
 	err = mm_create(&b->mm, &b->thread);
 	if (err)
 		return err == -ESRCH ? -EAGAIN : err;
+	if (t->personality & ADDR_NO_RANDOMIZE && !b->secure)
+		mm_fix_layout(b->mm);
 	s.mm = b->mm;
 	s.thread = b->thread;
 	s.cred = b->cred;
@@ -383,8 +386,11 @@ static void commit_identity(struct task *t, struct exec_build *b)
 	memcpy(t->comm, b->comm, sizeof(t->comm));
 	spin_unlock(&t->lock, &lc_task);
 	tasks_lock();
-	if (b->secure)
+	if (b->secure) {
 		t->parent_death_signal = 0;
+		t->personality &= ~(u32)(READ_IMPLIES_EXEC | ADDR_NO_RANDOMIZE |
+					 ADDR_COMPAT_LAYOUT | MMAP_PAGE_ZERO);
+	}
 	t->exit_signal = SIGCHLD;
 	t->self_exec_id++;
 	tg->execed = true;

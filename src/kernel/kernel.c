@@ -8,6 +8,7 @@
 
 #include "kernel/task.h"
 
+#include <linux/prctl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -28,22 +29,8 @@
 #define TIMER_SLACK_DEFAULT 50'000
 
 SLAB_CLASS(kernel, struct kernel, TRANSIENT(struct kernel, waiter));
-SLAB_CLASS(uts_ns, struct uts_ns);
 
 /* ---- boot ---- */
-
-static struct uts_ns *uts_ns_create(const char *hostname)
-{
-	struct uts_ns *uts = slab_alloc(&slab_uts_ns);
-
-	if (!uts)
-		return NULL;
-	refcount_init(&uts->refs, 1);
-	spin_init(&uts->lock);
-	snprintf(uts->nodename, sizeof(uts->nodename), "%s", hostname ? hostname : "donjon");
-	snprintf(uts->domainname, sizeof(uts->domainname), "(none)");
-	return uts;
-}
 
 /* Which CPUs the guest sees: the host's by their numbers, or count virtual ones. */
 static void cpus_init(struct kernel *k, u32 count)
@@ -82,7 +69,7 @@ int kernel_create(const struct kernel_args *args)
 		err = pid_ns_create(NULL, &k->pid_ns);
 	if (err) {
 		user_ns_put(k->user_ns);
-		slab_free(&slab_uts_ns, k->uts_ns);
+		uts_ns_put(k->uts_ns);
 		user_table_destroy(k->users);
 		slab_free(&slab_kernel, k);
 		return err;
@@ -114,6 +101,8 @@ static int init_parts(struct task *t, const struct process_args *args)
 
 	s->cred = cred_get(args->cred);
 	t->user = user_usage_find(k->users, args->cred->uid);
+	t->uts_ns = k->uts_ns;
+	uts_ns_get(t->uts_ns);
 	t->sighand = sighand_create();
 	t->tg = thread_group_alloc();
 	if (!t->user || !t->sighand || !t->tg)
@@ -132,6 +121,7 @@ static int init_parts(struct task *t, const struct process_args *args)
 	s->fs->umask = args->umask;
 	memcpy(t->affinity, k->cpu_mask, sizeof(t->affinity));
 	t->timer_slack = TIMER_SLACK_DEFAULT;
+	t->mce_policy = PR_MCE_KILL_DEFAULT;
 	t->start_time = host_clock(CLOCK_BOOTTIME);
 	t->exit_signal = SIGCHLD;
 	s->fiber = fiber_create(task_main, t);

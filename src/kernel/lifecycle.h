@@ -13,6 +13,10 @@ struct mm_share {
 [[nodiscard]] struct mm_share *mm_share_create(void);
 void mm_share_put(struct mm_share *share); /* null is fine */
 
+/* namespace.c: a first UTS namespace; a copy of one. Null when memory is short. */
+[[nodiscard]] struct uts_ns *uts_ns_create(const char *hostname);
+[[nodiscard]] struct uts_ns *uts_ns_copy(struct uts_ns *from);
+
 /* A task with its locks and lists set up and two references: its fiber's and that of being linked.
  */
 [[nodiscard]] struct task *task_alloc(void);

@@ -120,6 +120,7 @@ void task_put(struct task *t)
 	thread_group_put(t->tg);
 	pid_put(t->pid);
 	cred_put(t->subject.cred);
+	uts_ns_put(t->uts_ns);
 	user_usage_put(users, t->user);
 	user_usage_put(users, t->charged);
 	slab_free(&slab_task, t);

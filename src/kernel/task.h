@@ -153,6 +153,7 @@ struct task {
 	struct thread_group *tg; /* [I] owned reference, while linked [S] */
 	struct list tg_link; /* [S] in tg->tasks */
 	struct pid *pid; /* [S to change, by exec] owned: of this thread */
+	struct uts_ns *uts_ns; /* [F/t] owned; null once exited */
 	struct mm_share *mm_share; /* [F/t] owned: counts the tasks that use subject.mm */
 	struct user_usage *user; /* [F/t] owned: counts of the real uid */
 	struct user_usage *charged; /* [S] owned: the user in whose count of tasks it is */
@@ -200,6 +201,8 @@ struct task {
 		sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
 	u64 user_ns_base; /* [F] user time on platform threads before the present one (exec) */
 	u32 personality; /* [F] */
+	u8 mce_policy; /* [F] PR_MCE_KILL_* */
+	bool io_flusher; /* [F] */
 };
 
 enum {
@@ -242,6 +245,7 @@ struct thread_group {
 	bool child_subreaper, has_child_subreaper; /* [S] */
 	bool execed; /* [S] since fork: for setpgid's EACCES */
 	bool dumpable; /* [a] */
+	bool thp_disabled; /* [a] */
 	s32 oom_score_adj; /* [S to change; a] */
 	s32 oom_score_adj_min; /* [S] */
 	u32 coredump_filter; /* [a] */
@@ -315,13 +319,22 @@ struct session {
 	struct thread_group *leader; /* [S] null once exited */
 };
 
-/* ---- uts (one file later) ---- */
+/* ---- uts: namespace.c ---- */
 
 struct uts_ns {
 	struct refcount refs;
 	struct spin lock; /* class lc_cred */
 	char nodename[65], domainname[65];
+	u32 ino; /* [I] its number in /proc/PID/ns */
 };
+void uts_ns_get(struct uts_ns *ns);
+void uts_ns_put(struct uts_ns *ns); /* null is fine */
+/* Of another task, with a reference; null: it has exited. */
+struct uts_ns *task_get_uts(struct task *t);
+/* Join a namespace: takes over the reference. Own fiber. */
+void task_set_uts(struct task *t, struct uts_ns *ns);
+/* unshare(2). Own fiber; parks. */
+long task_unshare(struct task *t, u64 flags);
 
 /* ---- the kernel root object ---- */
 
@@ -351,6 +364,7 @@ struct kernel {
 	_Atomic u32 pty_count; /* [a] pairs of pseudo-terminals */
 	_Atomic u32 fiber_count; /* [a] tasks whose fiber has not ended */
 	_Atomic u64 forks; /* [a] tasks ever made */
+	_Atomic u32 namespaces; /* [a] made so far: their numbers */
 	u64 dead_user_ns, dead_sys_ns, dead_switches; /* [S] of tasks that have ended */
 	struct sysctls sysctls;
 	struct load load;

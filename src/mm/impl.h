@@ -28,6 +28,7 @@ struct mm {
 	struct vma_tree tree;
 	struct mm_counts counts;
 	u32 future_flags; /* VMA_LOCKED and the like for new mappings (mlockall) */
+	bool fixed; /* [I] after mm_fix_layout: nothing is placed at random */
 	u64 stack_top; /* [I] after exec: end of the initial stack */
 	u64 mmap_base; /* [I] after exec: where the search for free space begins, downwards */
 	u64 brk;

@@ -25,6 +25,11 @@ u64 mm_random_pages(unsigned int bits)
 	return (r & ((1UL << bits) - 1)) << PAGE_SHIFT;
 }
 
+static u64 layout_random(const struct mm *mm, unsigned int bits)
+{
+	return mm->fixed ? 0 : mm_random_pages(bits);
+}
+
 /* Bits of randomness that leave most of a small address space usable. */
 static unsigned int mmap_random_bits(void)
 {
@@ -44,20 +49,26 @@ void mm_layout_set_stack_limit(struct mm *mm, u64 stack_limit)
 		gap += pad;
 	gap = max(gap, STACK_GAP_MIN + pad);
 	gap = min(gap, size / 6 * 5);
-	mm->mmap_base = page_down(size - gap - mm_random_pages(mmap_random_bits()));
+	mm->mmap_base = page_down(size - gap - layout_random(mm, mmap_random_bits()));
 }
 
 void mm_layout_init(struct mm *mm)
 {
 	unsigned int bits = min((unsigned int)STACK_RANDOM_BITS, mmap_random_bits());
 
-	mm->stack_top = page_down(platform_task_size()) - PAGE_SIZE - mm_random_pages(bits);
+	mm->stack_top = page_down(platform_task_size()) - PAGE_SIZE - layout_random(mm, bits);
 	mm_layout_set_stack_limit(mm, 8UL << 20);
+}
+
+void mm_fix_layout(struct mm *mm)
+{
+	mm->fixed = true;
+	mm_layout_init(mm);
 }
 
 void mm_setup_brk(struct mm *mm, u64 start)
 {
-	u64 brk = page_up(start) + mm_random_pages(BRK_RANDOM_BITS);
+	u64 brk = page_up(start) + layout_random(mm, BRK_RANDOM_BITS);
 
 	spin_lock(&mm->vmas_lock, &lc_vmas);
 	mm->brk = mm->layout.start_brk = brk;
@@ -82,7 +93,7 @@ u64 mm_pick_dyn_base(struct mm *mm, bool program, u64 size, u64 align)
 
 	align = max(align, PAGE_SIZE);
 	if (program) {
-		addr = platform_task_size() / 3 * 2 + mm_random_pages(mmap_random_bits());
+		addr = platform_task_size() / 3 * 2 + layout_random(mm, mmap_random_bits());
 		return align_down(addr, align);
 	}
 	mm_lock(mm);

@@ -225,6 +225,16 @@ struct mappable *mm_get_exe(struct mm *mm)
 	return exe;
 }
 
+bool mm_is_mapped(struct mm *mm, u64 addr)
+{
+	bool mapped;
+
+	spin_lock(&mm->vmas_lock, &lc_vmas);
+	mapped = vma_lookup(&mm->tree, addr);
+	spin_unlock(&mm->vmas_lock, &lc_vmas);
+	return mapped;
+}
+
 struct mm_usage mm_usage(struct mm *mm)
 {
 	struct mm_counts c;

@@ -103,6 +103,9 @@ u64 mm_brk(struct subject *s, u64 brk);
 
 /* ---- building an image (exec); before the first pf_run ---- */
 
+/* Place nothing at random (ADDR_NO_RANDOMIZE). First of all. */
+void mm_fix_layout(struct mm *mm);
+
 struct mm_layout {
 	u64 start_code, end_code, start_data, end_data, start_brk;
 	u64 start_stack, arg_start, arg_end, env_start, env_end;
@@ -172,6 +175,7 @@ struct mm_usage {
 	u64 peak_total;
 };
 struct mm_usage mm_usage(struct mm *mm);
+bool mm_is_mapped(struct mm *mm, u64 addr);
 /* /proc/PID/maps text of mm appended to out. May park. */
 [[nodiscard]] int mm_format_maps(struct mm *mm, struct strbuf *out);
 /* The text of smaps, or only its sum; and of numa_maps. May park. */

@@ -480,9 +480,14 @@ static int store_trigger(struct subject *s, struct proc_ctx *ctx, char *data, si
 
 /* ---- those that are elsewhere ---- */
 
+static struct uts_ns *uts_of(const struct proc_ctx *ctx)
+{
+	return ctx->caller ? ctx->caller->uts_ns : kernel_get()->uts_ns;
+}
+
 static int show_uts(struct proc_ctx *ctx, bool domain, struct strbuf *out)
 {
-	struct uts_ns *ns = kernel_get()->uts_ns;
+	struct uts_ns *ns = uts_of(ctx);
 	char name[sizeof(ns->nodename)];
 
 	spin_lock(&ns->lock, &lc_cred);
@@ -494,7 +499,7 @@ static int show_uts(struct proc_ctx *ctx, bool domain, struct strbuf *out)
 
 static int store_uts(struct proc_ctx *ctx, bool domain, const char *data)
 {
-	struct uts_ns *ns = kernel_get()->uts_ns;
+	struct uts_ns *ns = uts_of(ctx);
 	size_t len = min(strcspn(data, "\n"), sizeof(ns->nodename) - 1);
 	char *field = domain ? ns->domainname : ns->nodename;
 

@@ -4,12 +4,14 @@
 #include <limits.h>
 #include <linux/sched.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "arena/arena.h"
 #include "kernel/pidfd.h"
 #include "loader/loader.h"
+#include "procfs/ns.h"
 #include "syscall/strace.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
@@ -542,10 +544,12 @@ static void utsname_init(struct utsname *u)
 
 long sys_uname(struct task *t, struct uaddr name)
 {
-	struct uts_ns *ns = kernel_get()->uts_ns;
+	struct uts_ns *ns = t->uts_ns;
 	UNINIT struct utsname u;
 
 	utsname_init(&u);
+	if ((t->personality & PER_MASK) == PER_LINUX32)
+		memcpy(u.machine, "i686", sizeof("i686"));
 	spin_lock(&ns->lock, &lc_cred);
 	memcpy(u.nodename, ns->nodename, sizeof(u.nodename));
 	memcpy(u.domainname, ns->domainname, sizeof(u.domainname));
@@ -555,7 +559,7 @@ long sys_uname(struct task *t, struct uaddr name)
 
 static long set_uts_name(struct task *t, struct uaddr name, int size, bool domain)
 {
-	struct uts_ns *ns = kernel_get()->uts_ns;
+	struct uts_ns *ns = t->uts_ns;
 	char buf[65] = {};
 	int err;
 
@@ -580,4 +584,28 @@ long sys_sethostname(struct task *t, struct uaddr name, int size)
 long sys_setdomainname(struct task *t, struct uaddr name, int size)
 {
 	return set_uts_name(t, name, size, true);
+}
+
+/* ---- namespaces ---- */
+
+long sys_unshare(struct task *t, int flags)
+{
+	return task_unshare(t, (u32)flags);
+}
+
+long sys_setns(struct task *t, int fd, int flags)
+{
+	struct file *f = file_lookup(t, fd);
+	u32 type;
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	type = ns_file_type(f);
+	if (!type || (flags && (u32)flags != type))
+		ret = -EINVAL;
+	else
+		ret = ns_file_join(t, f);
+	file_put(f);
+	return ret;
 }

@@ -161,6 +161,15 @@ int path_cross_mounts(struct path *p, bool no_xdev)
 	return 0;
 }
 
+void mount_ns_root(struct mount_ns *ns, struct path *ret)
+{
+	mutex_lock(&ns->lock, &lc_mounts);
+	*ret = (struct path){ .mnt = ns->root, .dentry = ns->root->root };
+	path_get(ret);
+	mutex_unlock(&ns->lock, &lc_mounts);
+	(void)!path_cross_mounts(ret, false);
+}
+
 bool path_leave_mount(struct path *p)
 {
 	struct mount_ns *ns = p->mnt->ns;

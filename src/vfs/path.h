@@ -110,6 +110,8 @@ struct open_how_k {
 				  struct mount_ns **ret);
 void mount_ns_get(struct mount_ns *ns);
 void mount_ns_put(struct mount_ns *ns);
+/* The directory on top of all mounts on the namespace's root, with references. */
+void mount_ns_root(struct mount_ns *ns, struct path *ret);
 /* Mount sb (reference taken over on success) on the directory (or file) that path names. */
 [[nodiscard]] int vfs_mount(struct subject *s, struct mount_ns *ns, struct super *sb,
 			    const char *source, const char *path, u32 flags);

@@ -58,6 +58,9 @@ ssize_t host_read(int fd, void *buf, size_t size);
 ssize_t host_write(int fd, const void *buf, size_t size);
 ssize_t host_pread(int fd, void *buf, size_t size, s64 off);
 ssize_t host_pwrite(int fd, const void *buf, size_t size, s64 off);
+/* As host_pread, of what is in memory only: -EAGAIN if nothing is; -EOPNOTSUPP where that can't be
+ * told. */
+ssize_t host_pread_nowait(int fd, void *buf, size_t size, s64 off);
 ssize_t host_readv(int fd, const struct iovec *iov, int count);
 ssize_t host_writev(int fd, const struct iovec *iov, int count);
 s64 host_lseek(int fd, s64 off, int whence);
@@ -105,6 +108,7 @@ static inline bool host_is_err(const void *p)
 }
 int host_munmap(void *addr, size_t size);
 int host_mprotect(void *addr, size_t size, int prot);
+int host_mincore(void *addr, size_t size, u8 *vec);
 int host_madvise(void *addr, size_t size, int advice);
 int host_futex_wait(_Atomic u32 *word, u32 val,
 		    s64 deadline_ns); /* absolute CLOCK_MONOTONIC, NO_DEADLINE: ever */

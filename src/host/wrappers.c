@@ -64,6 +64,13 @@ ssize_t host_pwrite(int fd, const void *buf, size_t size, s64 off)
 	return CALL4(SYS_pwrite64, fd, buf, size, off);
 }
 
+ssize_t host_pread_nowait(int fd, void *buf, size_t size, s64 off)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = size };
+
+	return CALL6(SYS_preadv2, fd, &iov, 1, off, 0, RWF_NOWAIT);
+}
+
 ssize_t host_readv(int fd, const struct iovec *iov, int count)
 {
 	return CALL3(SYS_readv, fd, iov, count);
@@ -283,6 +290,11 @@ int host_munmap(void *addr, size_t size)
 int host_mprotect(void *addr, size_t size, int prot)
 {
 	return (int)CALL3(SYS_mprotect, addr, size, prot);
+}
+
+int host_mincore(void *addr, size_t size, u8 *vec)
+{
+	return (int)CALL3(SYS_mincore, addr, size, vec);
 }
 
 int host_madvise(void *addr, size_t size, int advice)

@@ -260,7 +260,7 @@ static ssize_t pipe_read(struct subject *s, struct file *f, struct uio *to, s64 
 		return 0;
 	for (;;) {
 		ret = pipe_read_once(p, to);
-		if (ret != -EAGAIN || f->flags & O_NONBLOCK)
+		if (ret != -EAGAIN || f->flags & O_NONBLOCK || to->nowait)
 			break;
 		ret = waitq_wait(&p->waitq, EPOLLIN | EPOLLHUP, NO_DEADLINE, pipe_readable(p));
 		if (ret)
@@ -368,7 +368,7 @@ static ssize_t pipe_write(struct subject *s, struct file *f, struct uio *from, s
 			ret = -EFAULT;
 			break;
 		}
-		ret = pipe_write_buf(p, &b, f->flags & O_NONBLOCK);
+		ret = pipe_write_buf(p, &b, f->flags & O_NONBLOCK || from->nowait);
 		if (ret)
 			break;
 		done += (ssize_t)want;
@@ -509,6 +509,7 @@ static void pipe_release(struct file *f)
 }
 
 DEFINE_OPS(struct file_ops, pipe_file_ops) = {
+	.nowait = true,
 	.read = pipe_read,
 	.write = pipe_write,
 	.poll = pipe_poll,

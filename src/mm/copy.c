@@ -97,6 +97,11 @@ ssize_t copy_out_partial(struct subject *s, struct uaddr dst, const void *src, s
 	return more < 0 ? more : done + more;
 }
 
+ssize_t copy_out_mapped(struct subject *s, struct uaddr dst, const void *src, size_t size)
+{
+	return pf_copy_out_mapped(s->thread, dst, src, clip_size(dst, size));
+}
+
 ssize_t copy_in_string(struct subject *s, char *dst, struct uaddr src, size_t size)
 {
 	size_t room = clip_size(src, size);

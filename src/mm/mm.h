@@ -143,6 +143,9 @@ struct mappable *mm_get_exe(struct mm *mm); /* with a reference, or null */
 [[nodiscard]] ssize_t copy_in_partial(struct subject *s, void *dst, struct uaddr src, size_t size);
 [[nodiscard]] ssize_t copy_out_partial(struct subject *s, struct uaddr dst, const void *src,
 				       size_t size);
+/* As copy_out_partial, from a mapped file: see pf_copy_out_mapped. Grows no stack. */
+[[nodiscard]] ssize_t copy_out_mapped(struct subject *s, struct uaddr dst, const void *src,
+				      size_t size);
 [[nodiscard]] ssize_t copy_in_string(struct subject *s, char *dst, struct uaddr src, size_t size);
 [[nodiscard]] int clear_out(struct subject *s, struct uaddr dst, size_t size);
 [[nodiscard]] int load_in32(struct subject *s, struct uaddr addr, u32 *ret);

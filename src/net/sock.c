@@ -510,7 +510,7 @@ ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg)
 
 static ssize_t sock_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 {
-	struct net_msg msg = { .uio = to };
+	struct net_msg msg = { .uio = to, .flags = to->nowait ? MSG_DONTWAIT : 0 };
 	ssize_t ret;
 
 	ret = sock_recv(s, f, &msg);
@@ -520,7 +520,7 @@ static ssize_t sock_read(struct subject *s, struct file *f, struct uio *to, s64 
 
 static ssize_t sock_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
 {
-	struct net_msg msg = { .uio = from };
+	struct net_msg msg = { .uio = from, .flags = from->nowait ? MSG_DONTWAIT : 0 };
 
 	return sock_send(s, f, &msg);
 }
@@ -578,6 +578,7 @@ static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 }
 
 DEFINE_OPS(struct file_ops, sock_file_ops) = {
+	.nowait = true,
 	.read = sock_read,
 	.write = sock_write,
 	.poll = sock_poll,

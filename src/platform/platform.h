@@ -187,6 +187,13 @@ typedef void pf_range_fn(const struct pf_range_usage *range, void *arg);
 					 size_t size);
 [[nodiscard]] ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *src,
 					  size_t size);
+/*
+ * As pf_copy_out_partial, from memory that must not be touched here, since it may fault: a mapping
+ * of a host file that can shrink. Fewer bytes for a fault on either side; -EAGAIN: copy by way of a
+ * buffer instead.
+ */
+[[nodiscard]] ssize_t pf_copy_out_mapped(struct pf_thread *t, struct uaddr dst, const void *src,
+					 size_t size);
 [[nodiscard]] int pf_clear(struct pf_thread *t, struct uaddr dst, size_t size);
 /* Copy a string of at most size bytes, its NUL included. Returns its length without NUL;
  * -ENAMETOOLONG if no NUL in size bytes; -EFAULT. */

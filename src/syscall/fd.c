@@ -321,6 +321,10 @@ static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_fcntl(&t->subject, f, cmd, arg);
+	case F_GETLEASE:
+		return F_UNLCK; /* nobody has one */
+	case F_NOTIFY:
+		return S_ISDIR(f->inode->mode) ? -EINVAL : -ENOTDIR;
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		return memfd_fcntl(f, cmd, arg);

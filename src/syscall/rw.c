@@ -97,7 +97,9 @@ long sys_pwrite64(struct task *t, int fd, struct uaddr buf, u64 count, s64 offse
 	return offset < 0 ? -EINVAL : do_write(t, fd, buf, count, &offset);
 }
 
-static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 *pos, bool write)
+/* flags: RWF_* */
+static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 *pos, u32 flags,
+		      bool write)
 {
 	struct file *f = file_lookup(t, fd);
 	UNINIT struct iov_set set;
@@ -114,7 +116,11 @@ static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 
 		ret = iov_fetch(t, uiov, count, &set);
 	if (!ret) {
 		uio_init_guest(&u, &t->subject, set.iov, set.count, set.total);
-		if (write)
+		u.nowait = flags & RWF_NOWAIT;
+		u.append = flags & RWF_APPEND;
+		if (flags & RWF_NOWAIT && !f->ops->nowait)
+			ret = -EOPNOTSUPP;
+		else if (write)
 			ret = file_write(&t->subject, f, &u, pos);
 		else
 			ret = file_read(&t->subject, f, &u, pos);
@@ -127,36 +133,36 @@ static long do_vector(struct task *t, int fd, struct uaddr uiov, u64 count, s64 
 
 long sys_readv(struct task *t, int fd, struct uaddr iov, u64 count)
 {
-	return do_vector(t, fd, iov, count, NULL, false);
+	return do_vector(t, fd, iov, count, NULL, 0, false);
 }
 
 long sys_writev(struct task *t, int fd, struct uaddr iov, u64 count)
 {
-	return do_vector(t, fd, iov, count, NULL, true);
+	return do_vector(t, fd, iov, count, NULL, 0, true);
 }
 
 long sys_preadv(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high)
 {
 	s64 pos = (s64)pos_low;
 
-	return pos < 0 ? -EINVAL : do_vector(t, fd, iov, count, &pos, false);
+	return pos < 0 ? -EINVAL : do_vector(t, fd, iov, count, &pos, 0, false);
 }
 
 long sys_pwritev(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high)
 {
 	s64 pos = (s64)pos_low;
 
-	return pos < 0 ? -EINVAL : do_vector(t, fd, iov, count, &pos, true);
+	return pos < 0 ? -EINVAL : do_vector(t, fd, iov, count, &pos, 0, true);
 }
 
 static long do_vector2(struct task *t, int fd, struct uaddr iov, u64 count, s64 pos, u32 flags,
 		       bool write)
 {
-	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		return -EOPNOTSUPP;
 	if (pos < -1)
 		return -EINVAL;
-	return do_vector(t, fd, iov, count, pos == -1 ? NULL : &pos, write);
+	return do_vector(t, fd, iov, count, pos == -1 ? NULL : &pos, flags, write);
 }
 
 long sys_preadv2(struct task *t, int fd, struct uaddr iov, u64 count, u64 pos_low, u64 pos_high,

@@ -226,13 +226,19 @@ ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos
 	return ret;
 }
 
-ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count, s64 max_size)
+bool file_appends(const struct file *f, const struct uio *from)
+{
+	return from->append || __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_APPEND;
+}
+
+ssize_t file_write_room(struct subject *s, struct file *f, const struct uio *from, s64 *pos,
+			u64 count, s64 max_size)
 {
 	u64 limit = s && s->rlimits ? rlimit_get(s->rlimits, RLIMIT_FSIZE) : RLIM_INFINITY;
 
 	if (count == 0)
 		return 0;
-	if (__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_APPEND)
+	if (file_appends(f, from))
 		*pos = (s64)f->inode->size;
 	limit = min(limit, (u64)max_size);
 	if (*pos < 0)
@@ -362,6 +368,10 @@ int file_setfl(struct subject *s, struct file *f, u32 flags)
 
 	if (flags & O_NOATIME && !(f->flags & O_NOATIME) && !inode_owner_or_capable(s, f->inode))
 		return -EPERM;
+	/* Of what has no name, only pipes know it: as packets. */
+	if (flags & O_DIRECT && !S_ISREG(f->inode->mode) && !S_ISFIFO(f->inode->mode) &&
+	    !S_ISDIR(f->inode->mode))
+		return -EINVAL;
 	if (f->ops->setfl)
 		err = f->ops->setfl(s, f, flags);
 	if (err)

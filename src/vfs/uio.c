@@ -93,3 +93,19 @@ ssize_t uio_copy_from(struct uio *u, void *buf, size_t size)
 	uio_advance(u, size);
 	return (ssize_t)size;
 }
+
+ssize_t uio_copy_mapped(struct uio *u, const void *at, size_t size)
+{
+	const struct guest_iovec *v;
+	ssize_t n;
+
+	uio_advance(u, 0);
+	if (!u->iov || u->iov_index >= u->iov_count)
+		return -EAGAIN;
+	v = &u->iov[u->iov_index];
+	size = (size_t)min(min((u64)size, u->left), v->size - u->iov_offset);
+	n = copy_out_mapped(u->subject, uaddr_add(v->base, u->iov_offset), at, size);
+	if (n > 0)
+		uio_advance(u, (size_t)n);
+	return n;
+}

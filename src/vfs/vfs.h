@@ -174,6 +174,7 @@ struct file_ops {
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
 	/* /dev/zero: mmap of it means anonymous memory. mmap(2) then passes no file. */
 	bool maps_anonymous;
+	bool nowait; /* read and write heed uio.nowait, or never wait */
 };
 
 struct super_ops {
@@ -333,10 +334,12 @@ s64 file_lseek(struct subject *s, struct file *f, s64 off, int whence);
 [[nodiscard]] int file_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len);
 [[nodiscard]] int file_fsync(struct subject *s, struct file *f, bool data_only);
 [[nodiscard]] int file_setfl(struct subject *s, struct file *f, u32 flags); /* F_SETFL */
+/* Writes of from go to f's end. */
+bool file_appends(const struct file *f, const struct uio *from);
 /* For writes to files with a size limit: resolves O_APPEND, RLIMIT_FSIZE and max_size. Inode lock
- * held. Returns how many of count bytes may be written at *pos, or -EFBIG. */
-[[nodiscard]] ssize_t file_write_room(struct subject *s, struct file *f, s64 *pos, u64 count,
-				      s64 max_size);
+ * held. Returns how many of count bytes of from may be written at *pos, or -EFBIG. */
+[[nodiscard]] ssize_t file_write_room(struct subject *s, struct file *f, const struct uio *from,
+				      s64 *pos, u64 count, s64 max_size);
 /* lseek for a file of a known size; SEEK_DATA and SEEK_HOLE as for a file without holes. */
 s64 generic_lseek(struct file *f, s64 off, int whence, s64 size);
 void inode_get(struct inode *i);
@@ -446,6 +449,8 @@ struct uio {
 	char *buf; /* kernel buffer */
 	u64 left; /* bytes to go */
 	bool broken; /* a write ended early for -EPIPE, after some bytes: SIGPIPE is due */
+	bool nowait; /* RWF_NOWAIT: -EAGAIN rather than wait; for files whose ops have it */
+	bool append; /* RWF_APPEND: as with O_APPEND */
 };
 void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *iov,
 		    unsigned int count, u64 total);
@@ -455,6 +460,10 @@ void uio_init_kernel(struct uio *u, void *buf, size_t size);
  * a short lock. */
 ssize_t uio_copy_to(struct uio *u, const void *buf, size_t size); /* kernel data to the reader */
 ssize_t uio_copy_from(struct uio *u, void *buf, size_t size); /* the writer's data to kernel */
+/* Copy at most size bytes of a mapped file to a reader's guest memory, without touching them here.
+ * Returns bytes copied, which may be fewer for a fault on either side; -EAGAIN: it can't be done.
+ */
+ssize_t uio_copy_mapped(struct uio *u, const void *at, size_t size);
 /* Go back n bytes (a copy that the consumer did not take). */
 void uio_revert(struct uio *u, size_t n);
 

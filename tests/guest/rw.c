@@ -80,6 +80,95 @@ static void test_large(void)
 	free(in);
 }
 
+/* Reads so large that the kernel may take another way. */
+static void test_large_reads(void)
+{
+	enum { SIZE = 17 << 20, HOLE = 20 << 20 };
+	char *out = malloc(SIZE), *in = mmap(NULL, SIZE + 8192, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	need(out && in != MAP_FAILED);
+	for (int i = 0; i < SIZE; i++)
+		out[i] = (char)(i * 13 + i / 4096);
+	need(pwrite(fd, out, SIZE, 0) == SIZE);
+	is_int(pread(fd, in, SIZE, 0), SIZE, "read 17 MiB");
+	ok(memcmp(in, out, SIZE) == 0, "the same");
+	is_int(pread(fd, in, 200000, SIZE - 100001), 100001, "read across the end");
+	ok(memcmp(in, out + SIZE - 100001, 100001) == 0, "the same");
+	need(pwrite(fd, "new", 3, 1 << 20) == 3);
+	is_int(pread(fd, in, 100000, (1 << 20) - 50000), 100000, "read what was overwritten");
+	ok(memcmp(in + 50000, "new", 3) == 0, "it is there");
+	struct iovec iov[] = { { in + 7, 40000 }, { in + 50000, 100000 }, { in + 200000, 5 } };
+	is_int(preadv(fd, iov, 3, 12345), 140005, "preadv");
+	ok(memcmp(in + 7, out + 12345, 40000) == 0 &&
+		   memcmp(in + 50000, out + 52345, 100000) == 0 &&
+		   memcmp(in + 200000, out + 152345, 5) == 0,
+	   "the right bytes");
+	need(munmap(in + 81920, 4096) == 0);
+	is_int(pread(fd, in, 200000, 0), 81920, "read to memory with a hole in it");
+	is_err(pread(fd, in + 81920, 200000, 0), EFAULT, "read to a hole");
+	need(mprotect(in, 8192, PROT_READ) == 0);
+	is_err(pread(fd, in, 50000, 0), EFAULT, "read to read-only memory");
+	is_int(ftruncate(fd, 50000), 0, "cut");
+	is_int(pread(fd, in + 86016, 200000, 0), 50000, "read what is left");
+	is_int(pread(fd, in + 86016, 200000, 60000), 0, "read what was cut off");
+	struct stat st;
+	need(ftruncate(fd, HOLE) == 0);
+	memset(in + 86016, 1, 1 << 20);
+	is_int(pread(fd, in + 86016, 1 << 20, 1 << 20), 1 << 20, "read a hole");
+	ok(in[86016] == 0 && in[86016 + (1 << 20) - 1] == 0, "zeros");
+	need(fstat(fd, &st) == 0);
+	ok(st.st_blocks <= 65536 / 512, "still a hole");
+	ftruncate(fd, 0);
+	munmap(in, SIZE + 8192);
+	free(out);
+}
+
+/* One process cuts the file and another one reads it. */
+static void test_read_while_cut(void)
+{
+	static char block[1 << 20];
+	enum { SIZE = 1 << 20 };
+	int bad = 0;
+	need(pwrite(fd, block, SIZE, 0) == SIZE);
+	pid_t child = tap_fork();
+	if (child == 0) {
+		for (int i = 0; i < 200; i++)
+			need(ftruncate(fd, i % 2 ? SIZE : 4096) == 0);
+		_exit(0);
+	}
+	for (int i = 0; i < 300; i++) {
+		ssize_t n = pread(fd, block, SIZE, 0);
+		bad += n < 4096 || n > SIZE;
+	}
+	is_int(bad, 0, "reads of a file that is cut again and again");
+	is_exit(tap_wait(child), 0, "the other process");
+	ftruncate(fd, 0);
+}
+
+static void test_vector_flags(void)
+{
+	char text[8] = "";
+	struct iovec out = { "abcd", 4 }, in = { text, 4 };
+	int p[2];
+	need(pipe(p) == 0 && ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+	is_int(pwritev2(fd, &out, 1, 0, RWF_APPEND), 4, "RWF_APPEND");
+	is_int(pwritev2(fd, &out, 1, 0, RWF_APPEND), 4, "goes to the end");
+	is_int(lseek(fd, 0, SEEK_END), 8, "the size");
+	need(lseek(fd, 1, SEEK_SET) == 1);
+	is_int(pwritev2(fd, &out, 1, -1, RWF_APPEND), 4, "at the position");
+	is_int(lseek(fd, 0, SEEK_CUR), 12, "which moves to the end");
+	is_int(preadv2(fd, &in, 1, 0, RWF_HIPRI), 4, "RWF_HIPRI");
+	is_int(pwritev2(fd, &out, 1, 0, RWF_DSYNC | RWF_SYNC), 4, "RWF_SYNC and RWF_DSYNC");
+	is_err(preadv2(fd, &in, 1, -2, 0), EINVAL, "offset -2");
+	is_err(preadv2(p[0], &in, 1, -1, RWF_NOWAIT), EAGAIN, "RWF_NOWAIT of an empty pipe");
+	is_int(pwritev2(p[1], &out, 1, -1, RWF_NOWAIT), 4, "RWF_NOWAIT of a write");
+	is_int(preadv2(p[0], &in, 1, -1, RWF_NOWAIT), 4, "RWF_NOWAIT of a read");
+	is_err(preadv2(p[0], &in, 1, 0, 0), ESPIPE, "preadv2 of a pipe with an offset");
+	close(p[0]);
+	close(p[1]);
+	ftruncate(fd, 0);
+}
+
 static void test_vectors(void)
 {
 	char a[4] = "", b[10] = "";
@@ -205,6 +294,9 @@ int main(void)
 	test_simple();
 	test_holes();
 	test_large();
+	test_large_reads();
+	test_read_while_cut();
+	test_vector_flags();
 	test_vectors();
 	test_errors();
 	child_ok(partial_fault, "buffers at the edge of a mapping");

@@ -241,6 +241,11 @@ ssize_t pf_copy_in_partial(struct pf_thread *t, void *dst, struct uaddr src, siz
 	return fake_copy(false, src.v, dst, size);
 }
 
+ssize_t pf_copy_out_mapped(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
+{
+	return -EAGAIN;
+}
+
 ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
 {
 	return fake_copy(true, dst.v, (void *)(uintptr_t)src, size);

@@ -83,12 +83,14 @@ static s64 random_lseek(struct subject *s, struct file *f, s64 off, int whence)
 }
 
 DEFINE_OPS(struct file_ops, null_file_ops) = {
+	.nowait = true,
 	.read = null_read,
 	.write = null_write,
 	.lseek = null_lseek,
 };
 
 DEFINE_OPS(struct file_ops, zero_file_ops) = {
+	.nowait = true,
 	.read = zero_read,
 	.write = null_write,
 	.lseek = null_lseek,
@@ -96,6 +98,7 @@ DEFINE_OPS(struct file_ops, zero_file_ops) = {
 };
 
 DEFINE_OPS(struct file_ops, full_file_ops) = {
+	.nowait = true,
 	.read = zero_read,
 	.write = full_write,
 	.lseek = null_lseek,

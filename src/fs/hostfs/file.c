@@ -25,32 +25,63 @@ static bool is_made_up(s64 pos)
 
 /* ---- regular files ---- */
 
+struct pread_call {
+	int fd;
+	void *buf;
+	size_t size;
+	s64 pos;
+};
+
+static long pread_call(void *arg)
+{
+	struct pread_call *c = arg;
+
+	return host_pread(c->fd, c->buf, c->size, c->pos);
+}
+
+/* What the host has in memory is read here, the rest by the pool: a disk would hold the worker up.
+ */
+static ssize_t read_piece(struct file *f, void *buf, size_t size, s64 pos, bool nowait)
+{
+	struct hostfs *fs = hostfs_of(f->inode->sb);
+	int fd = hostfs_file_fd_get(f);
+	struct pread_call call = { .fd = fd, .buf = buf, .size = size, .pos = pos };
+	ssize_t got = -EOPNOTSUPP;
+
+	if (fd < 0)
+		return fd;
+	if (!fs->no_nowait)
+		got = host_pread_nowait(fd, buf, size, pos);
+	if (got == -EOPNOTSUPP) {
+		fs->no_nowait = true;
+		got = host_pread(fd, buf, size, pos);
+	} else if (got == -EAGAIN && !nowait) {
+		got = pool_call(pread_call, &call);
+	}
+	hostfs_fd_put(f->inode);
+	return got;
+}
+
 static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 {
 	ssize_t n = 0, done = 0;
 	struct bounce b;
-	int fd;
 
 	if (*pos < 0)
 		return -EINVAL;
 	bounce_init(&b, to->left);
 	while (to->left > 0) {
 		size_t size = (size_t)min(to->left, (u64)b.size);
-		ssize_t got;
+		ssize_t got = read_piece(f, b.buf, size, *pos, to->nowait);
 
-		fd = hostfs_file_fd_get(f);
-		if (fd < 0) {
-			n = fd;
-			break;
-		}
-		got = host_pread(fd, b.buf, size, *pos);
-		hostfs_fd_put(f->inode);
 		n = got > 0 ? uio_copy_to(to, b.buf, (size_t)got) : got;
 		if (n <= 0)
 			break;
 		*pos += n;
 		done += n;
-		if ((size_t)got < size || (fiber_current() && fiber_killed(fiber_current())))
+		/* Fewer than asked for: the end, or the rest is on disk. */
+		if (((size_t)got < size && (u64)*pos >= f->inode->size) ||
+		    (fiber_current() && fiber_killed(fiber_current())))
 			break;
 	}
 	bounce_fini(&b);
@@ -60,7 +91,7 @@ static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s6
 /* One piece, at *pos; what is left of it goes back to from. */
 static ssize_t write_piece(struct file *f, struct uio *from, const char *buf, size_t size, s64 *pos)
 {
-	bool append = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_APPEND;
+	bool append = file_appends(f, from);
 	int fd = hostfs_wfd_get(f->inode, false);
 	ssize_t n = fd;
 	s64 end;
@@ -109,11 +140,11 @@ static ssize_t write_locked(struct file *f, struct uio *from, struct bounce *b, 
 }
 
 /* The size as the host has it, if what follows depends on it. */
-static void refresh_for_write(struct subject *s, struct file *f)
+static void refresh_for_write(struct subject *s, struct file *f, const struct uio *from)
 {
 	u64 limit = s && s->rlimits ? rlimit_get(s->rlimits, RLIMIT_FSIZE) : RLIM_INFINITY;
 
-	if (limit != RLIM_INFINITY || f->flags & O_APPEND)
+	if (limit != RLIM_INFINITY || file_appends(f, from))
 		hostfs_refresh(f->inode);
 }
 
@@ -135,8 +166,8 @@ static ssize_t hostfs_write(struct subject *s, struct file *f, struct uio *from,
 		have = (size_t)n;
 	}
 	mutex_lock(&f->inode->lock, &lc_inode);
-	refresh_for_write(s, f);
-	n = file_write_room(s, f, pos, have ? have : from->left, INT64_MAX);
+	refresh_for_write(s, f, from);
+	n = file_write_room(s, f, from, pos, have ? have : from->left, INT64_MAX);
 	if (n > 0) {
 		n = write_locked(f, from, &b, have, (size_t)n, pos);
 		hostfs_refresh(f->inode);
@@ -239,6 +270,7 @@ static void hostfs_host_fd_put(struct file *f, int fd)
 }
 
 DEFINE_OPS(struct file_ops, hostfs_file_ops) = {
+	.nowait = true,
 	.read = hostfs_read,
 	.write = hostfs_write,
 	.fsync = hostfs_fsync,

@@ -15,6 +15,7 @@ struct statx;
 struct hostfs {
 	u32 flags; /* [I] HOSTFS_* */
 	struct spin lock; /* class lc_hostfile */
+	_Atomic bool no_nowait; /* [a] the host cannot say what is in memory */
 	/* [lock] transient; nodes with descriptors that may be closed, the least recently used last
 	 */
 	struct list open;

@@ -307,6 +307,7 @@ static void overlay_host_fd_put(struct file *f, int fd)
 }
 
 DEFINE_OPS(struct file_ops, overlay_file_ops) = {
+	.nowait = true,
 	.read = overlay_read,
 	.write = overlay_write,
 	.lseek = overlay_lseek,

@@ -26,7 +26,8 @@
 #define SETTLE_BYTES (1u << 20)
 
 SLAB_CLASS(tmpfs_data, struct tmpfs_data, TRANSIENT(struct tmpfs_data, lock.owner),
-	   TRANSIENT(struct tmpfs_data, mem), TRANSIENT(struct tmpfs_data, mem_readonly));
+	   TRANSIENT(struct tmpfs_data, mem), TRANSIENT(struct tmpfs_data, mem_readonly),
+	   TRANSIENT(struct tmpfs_data, window));
 
 int tmpfs_data_init(struct inode *inode)
 {
@@ -45,6 +46,7 @@ void tmpfs_data_evict(struct inode *inode)
 	struct tmpfs_data *d = tmpfs_data_of(inode);
 
 	tmpfs_of(inode->sb)->used -= d->charged;
+	tmpfs_window_put(d->window);
 	host_file_put(d->mem);
 	host_file_put(d->mem_readonly);
 	arena_free(d->buf);

@@ -19,7 +19,7 @@
 #define TMPFS_MAGIC 0x01021994
 #define INODES_MIN 1024
 
-SLAB_CLASS(tmpfs, struct tmpfs, TRANSIENT(struct tmpfs, proc_fd));
+SLAB_CLASS(tmpfs, struct tmpfs, TRANSIENT(struct tmpfs, proc_fd), TRANSIENT(struct tmpfs, windows));
 
 DECLARE_OPS(struct inode_ops, tmpfs_dir_ops);
 DECLARE_OPS(struct inode_ops, tmpfs_regular_ops);

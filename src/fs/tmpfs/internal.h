@@ -22,6 +22,7 @@ struct tmpfs {
 	_Atomic u64 inodes; /* [a] */
 	u64 inode_limit; /* [I] */
 	int proc_fd; /* 1 + the descriptor; transient */
+	_Atomic u32 windows; /* [a] transient */
 };
 
 static inline struct tmpfs *tmpfs_of(const struct super *sb)
@@ -69,6 +70,7 @@ struct tmpfs_data {
 	u64 charged; /* [lock] bytes charged to the super */
 	u64 unsettled; /* [lock] of these, charged since last compared with what the host has */
 	_Atomic u32 seals; /* [a] F_SEAL_*; those of mem too */
+	struct tmpfs_window *window; /* [lock] transient; owned; made by large reads */
 	u32 huge; /* [I] page size of a memfd with MFD_HUGETLB: it cannot be mapped nor written */
 };
 
@@ -95,6 +97,18 @@ u64 tmpfs_data_bytes(struct inode *inode); /* allocated */
 u32 tmpfs_data_seals(const struct inode *inode);
 /* Add seals. -EBUSY. */
 [[nodiscard]] int tmpfs_data_seal(struct inode *inode, u32 seals);
+
+/* ---- window.c ---- */
+
+struct tmpfs_window;
+
+/*
+ * Up to size bytes at off, mapped for host calls to read; what was cut off meanwhile faults.
+ * Returns how many, 0: they cannot be had so. *ret is for tmpfs_window_put (null is fine).
+ */
+size_t tmpfs_window_get(struct inode *inode, u64 off, u64 size, struct tmpfs_window **ret,
+			const char **ret_at);
+void tmpfs_window_put(struct tmpfs_window *w);
 
 /* ---- inode.c ---- */
 

@@ -15,6 +15,7 @@
 #include "platform/systrap/internal.h"
 
 #define VM_SIZE 2048 /* from here on the copy itself matters */
+#define VM_LONG 262'144 /* longer than another worker takes to wake */
 #define STRING_PIECE 512 /* divides a page */
 
 #ifndef MADV_POPULATE_READ
@@ -296,6 +297,18 @@ ssize_t pf_copy_out_partial(struct pf_thread *t, struct uaddr dst, const void *s
 			break;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t pf_copy_out_mapped(struct pf_thread *t, struct uaddr dst, const void *src, size_t size)
+{
+	if (!size || !range_ok(dst, size) ||
+	    atomic_load_explicit(&g_systrap.no_vm, memory_order_relaxed))
+		return -EAGAIN;
+	if (settle(t, true))
+		return -ESRCH;
+	if (size >= VM_LONG)
+		sched_expect_delay();
+	return vm_piece(t, (void *)(unsigned long)src, dst.v, size, true);
 }
 
 static int whole(ssize_t got, size_t size)

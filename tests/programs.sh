@@ -70,4 +70,13 @@ script sqlite.sh sqlite3 sh
 script tools.sh "tar find grep xz sort" sh
 script Threads.java javac java
 script redis.sh "redis-check-rdb redis-cli redis-benchmark" sh
+if [[ " ${PROGRAMS:-goroutines} " == *" goroutines "* ]]; then
+	if command -v go >"$WORK/null"; then
+		cp "$scripts/goroutines.go" "$WORK" && cd "$WORK" &&
+			GOCACHE=${GOCACHE:-$OUT/go-cache} HOME=$WORK CGO_ENABLED=0 go build goroutines.go
+		same goroutines ./goroutines
+	else
+		skip goroutines "no go"
+	fi
+fi
 done_testing

@@ -111,6 +111,26 @@ int host_faccessat2(int dirfd, const char *path, int mode, int flags)
 	return (int)CALL4(SYS_faccessat2, dirfd, path, mode, flags);
 }
 
+ssize_t host_fgetxattr(int fd, const char *name, void *buf, size_t size)
+{
+	return CALL4(SYS_fgetxattr, fd, name, buf, size);
+}
+
+ssize_t host_flistxattr(int fd, char *buf, size_t size)
+{
+	return CALL3(SYS_flistxattr, fd, buf, size);
+}
+
+int host_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	return (int)CALL5(SYS_fsetxattr, fd, name, value, size, flags);
+}
+
+int host_fremovexattr(int fd, const char *name)
+{
+	return (int)CALL2(SYS_fremovexattr, fd, name);
+}
+
 ssize_t host_getdents64(int fd, void *buf, size_t size)
 {
 	return CALL3(SYS_getdents64, fd, buf, size);

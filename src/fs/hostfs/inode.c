@@ -199,6 +199,79 @@ static int hostfs_setattr(struct subject *s, struct inode *inode, const struct i
 	return err;
 }
 
+/* ---- extended attributes: of files and directories ---- */
+
+/* What the host does not support is as if there were none. */
+static ssize_t no_xattr(ssize_t err)
+{
+	return err == -EOPNOTSUPP || err == -EBADF ? -ENODATA : err;
+}
+
+static ssize_t hostfs_getxattr(struct subject *s, struct inode *inode, const char *name, void *buf,
+			       size_t size)
+{
+	ssize_t ret;
+	int fd;
+
+	if (S_ISLNK(inode->mode) || hostfs_node_of(inode)->state != NODE_PLAIN)
+		return -ENODATA;
+	fd = hostfs_fd_get(inode);
+	if (fd < 0)
+		return -ENODATA; /* what the guest may not read was refused before */
+	ret = host_fgetxattr(fd, name, buf, size);
+	hostfs_fd_put(inode);
+	return no_xattr(ret);
+}
+
+/* system.* is not shown: we don't heed the host's access lists. */
+static ssize_t filter_names(char *list, ssize_t size)
+{
+	ssize_t kept = 0;
+
+	for (ssize_t at = 0; at < size;) {
+		size_t len = strnlen(list + at, (size_t)(size - at)) + 1;
+
+		if (strncmp(list + at, "system.", 7) != 0) {
+			memmove(list + kept, list + at, len);
+			kept += (ssize_t)len;
+		}
+		at += (ssize_t)len;
+	}
+	return kept;
+}
+
+static ssize_t hostfs_listxattr(struct subject *s, struct inode *inode, char *buf, size_t size)
+{
+	ssize_t ret;
+	int fd;
+
+	if (S_ISLNK(inode->mode) || hostfs_node_of(inode)->state != NODE_PLAIN)
+		return 0;
+	fd = hostfs_fd_get(inode);
+	if (fd < 0)
+		return 0;
+	ret = host_flistxattr(fd, buf, size);
+	hostfs_fd_put(inode);
+	if (ret < 0)
+		return no_xattr(ret) == -ENODATA ? 0 : ret;
+	return filter_names(buf, ret);
+}
+
+static int hostfs_setxattr(struct subject *s, struct inode *inode, const char *name,
+			   const void *value, size_t size, int flags)
+{
+	int fd, err;
+
+	if (S_ISLNK(inode->mode) || hostfs_node_of(inode)->state != NODE_PLAIN)
+		return -EOPNOTSUPP;
+	fd = hostfs_fd_get(inode);
+	if (fd < 0)
+		return fd;
+	err = value ? host_fsetxattr(fd, name, value, size, flags) : host_fremovexattr(fd, name);
+	hostfs_fd_put(inode);
+	return err;
+}
+
 /* ---- links ---- */
 
 static ssize_t read_target(struct inode *inode, char *buf, size_t size)
@@ -289,6 +362,9 @@ DEFINE_OPS(struct inode_ops, hostfs_trusted_ops) = {
 	.readlink = hostfs_readlink,
 	.getattr = hostfs_getattr,
 	.setattr = hostfs_setattr,
+	.getxattr = hostfs_getxattr,
+	.listxattr = hostfs_listxattr,
+	.setxattr = hostfs_setxattr,
 	.open = hostfs_open,
 	.evict = hostfs_evict,
 };
@@ -306,6 +382,9 @@ DEFINE_OPS(struct inode_ops, hostfs_inode_ops) = {
 	.readlink = hostfs_readlink,
 	.getattr = hostfs_getattr_fresh,
 	.setattr = hostfs_setattr,
+	.getxattr = hostfs_getxattr,
+	.listxattr = hostfs_listxattr,
+	.setxattr = hostfs_setxattr,
 	.open = hostfs_open,
 	.evict = hostfs_evict,
 };

@@ -145,11 +145,21 @@ static int copy_contents(struct inode *inode, struct inode *data, s64 size)
 	return err;
 }
 
+static int resize_data(struct subject *s, struct inode *data, u64 size)
+{
+	struct iattr a = { .valid = ATTR_SIZE, .size = size };
+	int err;
+
+	mutex_lock(&data->lock, &lc_inode);
+	err = data->ops->setattr(s, data, &a);
+	mutex_unlock(&data->lock, &lc_inode);
+	return err;
+}
+
 int overlay_copy_up(struct inode *inode, u64 limit)
 {
 	struct overlay *fs = overlay_of(inode->sb);
 	u64 size = min(inode->size, limit);
-	struct iattr a = { .valid = ATTR_SIZE, .size = size };
 	struct inode *data;
 	int err;
 
@@ -165,7 +175,7 @@ int overlay_copy_up(struct inode *inode, u64 limit)
 	if (size) {
 		err = copy_contents(inode, data, (s64)size);
 		if (!err)
-			err = data->ops->setattr(NULL, data, &a);
+			err = resize_data(NULL, data, size);
 	}
 	if (err) {
 		inode_put(data);
@@ -190,17 +200,12 @@ static int copy_up(struct inode *inode)
 
 int overlay_resize(struct subject *s, struct inode *inode, u64 size)
 {
-	struct iattr a = { .valid = ATTR_SIZE, .size = size };
-	struct inode *data;
 	int err;
 
 	err = overlay_copy_up(inode, size);
 	if (err)
 		return err;
-	data = data_of(inode);
-	mutex_lock(&data->lock, &lc_inode);
-	err = data->ops->setattr(s, data, &a);
-	mutex_unlock(&data->lock, &lc_inode);
+	err = resize_data(s, data_of(inode), size);
 	sync_size(inode);
 	return err;
 }

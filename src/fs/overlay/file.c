@@ -132,7 +132,7 @@ static int copy_contents(struct inode *inode, struct inode *data, s64 size)
 	struct file lower = { .inode = n->lower, .ops = n->lower_ops, .readable = true };
 	struct file upper = { .inode = data, .ops = OPS(tmpfs_file_ops), .writable = true };
 	s64 at = 0, end;
-	struct bounce b;
+	struct bounce b = {};
 	int err = 0;
 
 	bounce_init(&b, (u64)size);

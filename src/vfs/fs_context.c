@@ -96,6 +96,26 @@ static void set_locked(struct fs_context *fs, struct path *p, const struct path 
 	path_put(&old);
 }
 
+static unsigned int replace(struct path *p, const struct path *from, const struct path *to)
+{
+	if (!path_equal(p, from))
+		return 0;
+	path_get(to);
+	*p = *to;
+	return 1;
+}
+
+unsigned int fs_context_replace(struct fs_context *fs, const struct path *from,
+				const struct path *to)
+{
+	unsigned int count;
+
+	spin_lock(&fs->lock, &lc_fs_context);
+	count = replace(&fs->root, from, to) + replace(&fs->cwd, from, to);
+	spin_unlock(&fs->lock, &lc_fs_context);
+	return count;
+}
+
 void fs_context_get_root(struct fs_context *fs, struct path *ret)
 {
 	get_locked(fs, &fs->root, ret);

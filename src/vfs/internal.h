@@ -116,13 +116,29 @@ int path_want_write(const struct path *p);
 
 /* ---- namespace.c ---- */
 
+#define MOUNTS_MAX 4096
+
 void mount_get(struct mount *m);
 void mount_put(struct mount *m);
+/* A mount of the tree below root, in no place; sb is taken over on success. */
+[[nodiscard]] int mount_create(struct super *sb, struct dentry *root, const char *source, u32 flags,
+			       struct mount **ret);
+/* Whether m can be mounted there: -EINVAL, -ENOENT, -ENOSPC. count: how many mounts there are to
+ * be more. */
+[[nodiscard]] int mount_check_place(struct mount_ns *ns, const struct path *on, u32 count)
+	REQUIRES(lc_mounts);
+/* Give m, whose reference is taken over, its place; or take it away again: with a reference for the
+ * caller, and references to where it was (nothing, of the root) in *ret_was. */
+void mount_link(struct mount_ns *ns, struct mount *m, const struct path *on) REQUIRES(lc_mounts);
+void mount_unlink(struct mount *m, struct path *ret_was) REQUIRES(lc_mounts);
 /* What is mounted on *p, and on that; *p's references move along. -EXDEV if no_xdev and there is
  * something. */
 [[nodiscard]] int path_cross_mounts(struct path *p, bool no_xdev);
 /* From a mount's root to the place that it is mounted on. False at the top. */
 bool path_leave_mount(struct path *p);
+
+/* The names that lead to d from its super's root (appended). */
+[[nodiscard]] int dentry_format(struct dentry *d, struct strbuf *out);
 
 /* ---- chrdev.c ---- */
 

@@ -163,6 +163,15 @@ static void walk_move(struct walk *w, struct path to)
 	w->cur = to;
 }
 
+/* A directory that was renamed out of the part of its file system that is mounted here has no way
+ * up to that. */
+static bool is_connected(const struct path *p)
+{
+	struct dentry *root = p->mnt->root;
+
+	return root == p->dentry->sb->root || dentry_is_ancestor(root, p->dentry);
+}
+
 static int walk_up(struct walk *w)
 {
 	struct dentry *parent;
@@ -179,6 +188,8 @@ static int walk_up(struct walk *w)
 				break;
 			dentry_put(w->cur.dentry);
 			w->cur.dentry = parent;
+			if (!is_connected(&w->cur))
+				return -ENOENT;
 			break;
 		}
 		if (!path_leave_mount(&w->cur))
@@ -267,6 +278,10 @@ int walk_step_to(struct walk *w, struct dentry *d, bool follow, bool *ret_follow
 	if (err) {
 		path_put(&next);
 		return err;
+	}
+	if (follow && S_ISLNK(next.dentry->inode->mode) && next.mnt->flags & SB_NOSYMFOLLOW) {
+		path_put(&next);
+		return -ELOOP;
 	}
 	if (follow && S_ISLNK(next.dentry->inode->mode)) {
 		*ret_followed = true;

@@ -16,8 +16,6 @@
 #include "base/strbuf.h"
 #include "vfs/internal.h"
 
-#define MOUNTS_MAX 100'000
-
 SLAB_CLASS(mount, struct mount);
 SLAB_CLASS(mount_ns, struct mount_ns, TRANSIENT(struct mount_ns, lock.owner));
 
@@ -51,8 +49,8 @@ void path_put(const struct path *p)
 	mount_put(p->mnt);
 }
 
-/* sb is taken over on success. */
-static int mount_create(struct super *sb, const char *source, u32 flags, struct mount **ret)
+int mount_create(struct super *sb, struct dentry *root, const char *source, u32 flags,
+		 struct mount **ret)
 {
 	struct mount *m = slab_alloc(&slab_mount);
 
@@ -65,7 +63,7 @@ static int mount_create(struct super *sb, const char *source, u32 flags, struct 
 	}
 	refcount_init(&m->refs, 1);
 	m->sb = sb;
-	m->root = sb->root;
+	m->root = root;
 	dentry_get(m->root);
 	m->flags = flags;
 	list_init(&m->ns_link);
@@ -84,7 +82,7 @@ int mount_ns_create(struct super *root_sb, const char *source, u32 flags, struct
 	mutex_init(&ns->lock);
 	list_init(&ns->mounts);
 	ns->next_id = 20;
-	err = mount_create(root_sb, source, flags, &ns->root);
+	err = mount_create(root_sb, root_sb->root, source, flags, &ns->root);
 	if (err) {
 		slab_free(&slab_mount_ns, ns);
 		return err;
@@ -178,9 +176,10 @@ bool path_leave_mount(struct path *p)
 	if (!ns)
 		return false;
 	mutex_lock(&ns->lock, &lc_mounts);
-	up = (struct path){ .mnt = p->mnt->parent, .dentry = p->mnt->mountpoint };
-	if (up.mnt)
-		path_get(&up);
+	up = (struct path){};
+	if (p->mnt->ns == ns)
+		up = (struct path){ .mnt = p->mnt->parent, .dentry = p->mnt->mountpoint };
+	path_get(&up);
 	mutex_unlock(&ns->lock, &lc_mounts);
 	if (!up.mnt)
 		return false;
@@ -191,6 +190,43 @@ bool path_leave_mount(struct path *p)
 
 /* ---- mounting ---- */
 
+int mount_check_place(struct mount_ns *ns, const struct path *on, u32 count)
+{
+	if (!on->mnt || on->mnt->ns != ns)
+		return -EINVAL;
+	if (on->dentry->dead)
+		return -ENOENT;
+	return count > MOUNTS_MAX - min(ns->count, (u32)MOUNTS_MAX) ? -ENOSPC : 0;
+}
+
+void mount_link(struct mount_ns *ns, struct mount *m, const struct path *on)
+{
+	m->parent = on->mnt;
+	m->mountpoint = on->dentry;
+	dentry_get(on->dentry);
+	on->dentry->mounts++;
+	m->ns = ns;
+	if (!m->id)
+		m->id = ns->next_id++;
+	ns->count++;
+	list_add(&ns->mounts, &m->ns_link);
+}
+
+void mount_unlink(struct mount *m, struct path *ret_was)
+{
+	*ret_was = (struct path){ .mnt = m->parent, .dentry = m->mountpoint };
+	if (m->parent) {
+		/* The mount of the dentry too: it could go at once, and take the super along. */
+		mount_get(m->parent);
+		m->mountpoint->mounts--;
+	}
+	list_del(&m->ns_link);
+	m->ns->count--;
+	m->ns = NULL;
+	m->parent = NULL;
+	m->mountpoint = NULL;
+}
+
 int mount_attach(struct mount_ns *ns, struct super *sb, const char *source, const struct path *on,
 		 u32 flags)
 {
@@ -199,26 +235,13 @@ int mount_attach(struct mount_ns *ns, struct super *sb, const char *source, cons
 
 	if (!on->mnt || dentry_is_dir(on->dentry) != dentry_is_dir(sb->root))
 		return -ENOTDIR;
-	err = mount_create(sb, source, flags, &m);
+	err = mount_create(sb, sb->root, source, flags, &m);
 	if (err)
 		return err;
 	mutex_lock(&ns->lock, &lc_mounts);
-	if (on->mnt->ns != ns)
-		err = -EINVAL;
-	else if (on->dentry->dead)
-		err = -ENOENT;
-	else if (ns->count >= MOUNTS_MAX)
-		err = -ENOSPC;
-	if (!err) {
-		m->parent = on->mnt;
-		m->mountpoint = on->dentry;
-		dentry_get(on->dentry);
-		on->dentry->mounts++;
-		m->ns = ns;
-		m->id = ns->next_id++;
-		ns->count++;
-		list_add(&ns->mounts, &m->ns_link);
-	}
+	err = mount_check_place(ns, on, 1);
+	if (!err)
+		mount_link(ns, m, on);
 	mutex_unlock(&ns->lock, &lc_mounts);
 	if (err) {
 		super_get(sb); /* the caller's, which it keeps */
@@ -268,9 +291,25 @@ static void put_escaped(struct strbuf *out, const char *s)
 
 static void put_options(struct strbuf *out, u32 flags)
 {
-	strbuf_printf(out, "%s%s%s%s,relatime", flags & SB_RDONLY ? "ro" : "rw",
+	strbuf_printf(out, "%s%s%s%s%s%s%s", flags & SB_RDONLY ? "ro" : "rw",
 		      flags & SB_NOSUID ? ",nosuid" : "", flags & SB_NODEV ? ",nodev" : "",
-		      flags & SB_NOEXEC ? ",noexec" : "");
+		      flags & SB_NOEXEC ? ",noexec" : "", flags & SB_NOATIME ? ",noatime" : "",
+		      flags & SB_NODIRATIME ? ",nodiratime" : "",
+		      flags & (SB_NOATIME | SB_STRICTATIME) ? "" : ",relatime");
+	if (flags & SB_NOSYMFOLLOW)
+		strbuf_puts(out, ",nosymfollow");
+}
+
+/* Which part of its file system a mount shows. */
+static void put_root(struct strbuf *out, struct dentry *root)
+{
+	struct strbuf name;
+
+	strbuf_init(&name, 2 * PATH_MAX_GUEST);
+	if (dentry_format(root, &name))
+		strbuf_puts(&name, "/");
+	put_escaped(out, strbuf_str(&name));
+	strbuf_fini(&name);
 }
 
 /* parent: the id of the parent mount, for mountinfo; 0: a line of mounts. */
@@ -284,13 +323,13 @@ static int format_mount(struct mount *m, const struct path *root, u32 parent, st
 	strbuf_init(&where, 2 * PATH_MAX_GUEST);
 	err = path_format(&at, root, &where);
 	if (!err && strbuf_str(&where)[0] == '/') {
-		if (parent)
-			strbuf_printf(out, "%u %u %u:%u / ", m->id, parent, major(m->sb->dev),
+		if (parent) {
+			strbuf_printf(out, "%u %u %u:%u ", m->id, parent, major(m->sb->dev),
 				      minor(m->sb->dev));
-		else
+			put_root(out, m->root);
+		} else
 			put_escaped(out, source);
-		if (!parent)
-			strbuf_putc(out, ' ');
+		strbuf_putc(out, ' ');
 		put_escaped(out, strbuf_str(&where));
 		strbuf_putc(out, ' ');
 		if (parent) {

@@ -120,6 +120,36 @@ void mount_ns_root(struct mount_ns *ns, struct path *ret);
 			       const struct path *on, u32 flags);
 /* Replace a mount's flags (SB_RDONLY, ...). */
 void mount_set_flags(struct mount *m, u32 flags);
+#define MOUNT_FLAGS_MASK \
+	(SB_RDONLY | SB_NOSUID | SB_NODEV | SB_NOEXEC | SB_NOSYMFOLLOW | SB_NOATIME | \
+	 SB_NODIRATIME | SB_STRICTATIME)
+
+/*
+ * Changes of the subject's mount namespace; the errors are those of mount(2), umount2(2) and
+ * pivot_root(2), but for permission, which the caller has checked. All may park.
+ */
+/* p is the root of a mount. */
+bool path_is_mounted(const struct path *p);
+/* Show from (a directory or file) at on, too; with the mounts below it if recursive. */
+[[nodiscard]] int vfs_bind_mount(struct subject *s, const struct path *from, const struct path *on,
+				 bool recursive);
+[[nodiscard]] int vfs_move_mount(struct subject *s, const struct path *from, const struct path *on);
+/* As mount_attach, but refuses to mount the same super on itself (-EBUSY). sb is taken over on
+ * success. */
+[[nodiscard]] int vfs_new_mount(struct subject *s, struct super *sb, const char *source,
+				const struct path *on, u32 flags);
+/* Flags (of MOUNT_FLAGS_MASK) of the mount whose root p is. */
+[[nodiscard]] int vfs_remount(struct subject *s, const struct path *p, u32 flags);
+/* flags: MNT_DETACH, MNT_FORCE, MNT_EXPIRE. p is the caller's; its references are dropped. */
+[[nodiscard]] int vfs_umount(struct subject *s, struct path *p, int flags);
+/* The mounts have changed places when this returns; who had old_root (to be put by the caller) as
+ * root or working directory gets it by fs_context_replace. */
+[[nodiscard]] int vfs_pivot_root(struct subject *s, const struct path *new_root,
+				 const struct path *put_old, struct path *ret_old_root);
+/* Root and working directory become to where they are from. Takes no lock but lc_fs_context; the
+ * references dropped are counted, for the caller to put from so many times. */
+unsigned int fs_context_replace(struct fs_context *fs, const struct path *from,
+				const struct path *to);
 /* /proc/PID/mounts, or mountinfo, as seen from root. */
 [[nodiscard]] int mount_ns_format(struct mount_ns *ns, const struct path *root, bool info,
 				  struct strbuf *out);

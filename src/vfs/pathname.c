@@ -39,6 +39,22 @@ static bool prepend_names(struct pathbuf *b, struct dentry *from, struct dentry 
 	return fits;
 }
 
+int dentry_format(struct dentry *d, struct strbuf *out)
+{
+	struct pathbuf b = { .at = PATH_MAX_GUEST - 1 };
+	struct dentry *end;
+
+	if (!prepend_names(&b, d, NULL, NULL, &end))
+		return -ENAMETOOLONG;
+	if (d == end)
+		strbuf_putc(out, '/');
+	else
+		strbuf_append(out, b.buf + b.at, PATH_MAX_GUEST - 1 - b.at);
+	if (d->dead)
+		strbuf_puts(out, "//deleted");
+	return strbuf_error(out);
+}
+
 int path_format(const struct path *p, const struct path *root, struct strbuf *out)
 {
 	struct path at = *p;

@@ -212,6 +212,11 @@ enum {
 	SB_NOSUID = 2,
 	SB_NODEV = 4,
 	SB_NOEXEC = 8,
+	/* Of mounts only, as MS_* and ST_*. */
+	SB_NOSYMFOLLOW = 0x100,
+	SB_NOATIME = 0x400,
+	SB_NODIRATIME = 0x800,
+	SB_STRICTATIME = 0x100'0000,
 	SB_NOCACHE = 0x1'0000, /* names are looked up afresh each time (procfs) */
 };
 
@@ -265,6 +270,8 @@ struct mount {
 	struct list ns_link; /* [lc_mounts] */
 	u32 flags; /* [a] MNT_RDONLY, ... as SB_* */
 	u32 id; /* [I] */
+	u32 copy; /* [lc_mounts] while a tree is copied: 1 + its index among the copies */
+	bool expired; /* [lc_mounts] by umount2(MNT_EXPIRE), and not used since */
 	char *source; /* [I] arena string */
 };
 

@@ -14,6 +14,9 @@ struct super;
 /* As tmpfs_create, under another type's name (devtmpfs). */
 [[nodiscard]] int tmpfs_create_type(const char *type, u32 root_mode, u32 uid, u32 gid,
 				    u64 size_limit, struct super **ret);
+/* As mount(2) makes one: options is what the guest gave, and is cut into pieces; a root that they
+ * say nothing of belongs to uid and gid. After memfd_init. -EINVAL. */
+[[nodiscard]] int tmpfs_mount(char *options, u32 uid, u32 gid, struct super **ret);
 /*
  * The kernel's descriptor of a host /proc, by which tmpfs gets a second, read-only descriptor of a
  * file's memory: only with it can a file that is open for reading be mapped shared. Not taken over.

@@ -194,7 +194,7 @@ static void child_nobody(void)
 /* A mount namespace of its own; a kernel that has none to give is a sandbox anyway. */
 static bool own_mounts(void)
 {
-	return (unshare(CLONE_NEWNS) == 0 || errno == ENOSYS) &&
+	return (unshare(CLONE_NEWNS) == 0 || errno == ENOSYS || errno == EINVAL) &&
 	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 /* What a user (a real uid) has in use over all processes: tasks for RLIMIT_NPROC, signals for
- * RLIMIT_SIGPENDING. */
+ * RLIMIT_SIGPENDING, inotify. */
 
 #include "base/list.h"
 #include "base/refcount.h"
@@ -13,6 +13,8 @@ struct user_usage {
 	struct refcount refs;
 	u32 uid; /* [I] */
 	_Atomic u32 tasks, sigpending;
+	_Atomic u32 inotify_instances, inotify_watches;
+	_Atomic u32 inotify_bytes; /* of events that wait */
 };
 
 #define USER_BUCKETS 16

@@ -21,6 +21,7 @@ static const char *const transient_classes[] = {
 	"fdtable",   "file",	     "pipe",	  "pipe_buf", "pipe_page",   "epoll",
 	"epitem",    "eventfd",	     "sock",	  "skb",      "file_list",   "flight_user",
 	"file_lock", "fs_context",   "proc_text", "timerfd",  "signalfd",    "signalfd_link",
+	"inotify",   "watch",
 };
 
 static void check_class(const char *name, u64 count, void *arg)

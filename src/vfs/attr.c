@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/inotify.h>
 
 #include "cred/cred.h"
 #include "cred/rlimit.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 int vfs_permission(struct subject *s, const struct path *p, int mask)
 {
@@ -102,6 +104,8 @@ int vfs_setattr(struct subject *s, const struct path *p, const struct iattr *att
 	if (!err)
 		err = inode->ops->setattr ? inode->ops->setattr(s, inode, &a) : -EPERM;
 	inode_unlock(inode);
+	if (!err)
+		notify_change(p->dentry, &a);
 	return err;
 }
 
@@ -149,6 +153,8 @@ int vfs_truncate(struct subject *s, const struct path *p, s64 size)
 		return err;
 	err = inode_truncate(s, inode, (u64)size);
 	inode_unclaim(inode, 1);
+	if (!err)
+		notify_dentry(p->dentry, IN_MODIFY);
 	return err;
 }
 

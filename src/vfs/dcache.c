@@ -16,6 +16,7 @@
 #include "arena/slab.h"
 #include "base/bug.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 #define CACHED_MAX 16384
 #define SHRINK_SCAN 32 /* dentries looked at, and */
@@ -79,8 +80,11 @@ void dentry_put(struct dentry *d)
 		struct dentry *parent = d->parent;
 
 		DEBUG_BUG_ON(d->cached);
-		if (d->inode)
+		if (d->inode) {
+			if (d->dead)
+				notify_gone(d->inode);
 			inode_put(d->inode);
+		}
 		arena_free(d->name);
 		slab_free(&slab_dentry, d);
 		d = parent;
@@ -94,6 +98,24 @@ struct dentry *dentry_parent(struct dentry *d)
 	if (!d->sb)
 		return NULL;
 	spin_lock(&d->sb->dcache.lock, &lc_dcache);
+	parent = d->parent;
+	if (parent)
+		dentry_get(parent);
+	spin_unlock(&d->sb->dcache.lock, &lc_dcache);
+	return parent;
+}
+
+struct dentry *dentry_parent_name(struct dentry *d, char ret_name[NAME_MAX_GUEST + 1])
+{
+	struct dentry *parent;
+	u32 len;
+
+	if (!d->sb)
+		return NULL;
+	spin_lock(&d->sb->dcache.lock, &lc_dcache);
+	len = min(d->name_len, (u32)NAME_MAX_GUEST);
+	memcpy(ret_name, d->name, len);
+	ret_name[len] = '\0';
 	parent = d->parent;
 	if (parent)
 		dentry_get(parent);
@@ -245,6 +267,8 @@ void dcache_remove(struct dentry *d, bool dead)
 		uncache(c, d, &freed);
 	spin_unlock(&c->lock, &lc_dcache);
 	put_freed(&freed);
+	if (dead)
+		notify_unpin(d);
 	if (dead && dentry_is_dir(d))
 		dcache_prune(d);
 }

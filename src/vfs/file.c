@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/sysmacros.h>
 
 #include "arena/slab.h"
@@ -19,6 +20,7 @@
 #include "cred/rlimit.h"
 #include "vfs/internal.h"
 #include "vfs/locks.h"
+#include "vfs/notify.h"
 
 SLAB_CLASS(file, struct file, TRANSIENT(struct file, pos_lock.owner));
 
@@ -158,6 +160,7 @@ void file_put(struct file *f)
 {
 	if (!f || !refcount_put(&f->refs))
 		return;
+	notify_close(f);
 	if (!list_empty(&f->epitems))
 		OPS(epoll_file_hooks)->epoll_release(f);
 	locks_drop_file(f);
@@ -209,6 +212,8 @@ ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 		io_count(&s->io.syscr, 1);
 		io_count(&s->io.rchar, ret > 0 ? (u64)ret : 0);
 	}
+	if (ret > 0)
+		notify_dentry(f->path.dentry, IN_ACCESS);
 	return ret;
 }
 
@@ -223,6 +228,8 @@ ssize_t file_write(struct subject *s, struct file *f, struct uio *from, s64 *pos
 		io_count(&s->io.syscw, 1);
 		io_count(&s->io.wchar, ret > 0 ? (u64)ret : 0);
 	}
+	if (ret > 0)
+		notify_dentry(f->path.dentry, IN_MODIFY);
 	return ret;
 }
 
@@ -311,8 +318,10 @@ int file_iterate(struct subject *s, struct file *f, struct dir_context *ctx)
 	}
 	mutex_unlock(&f->inode->lock, &lc_inode_dir);
 	mutex_unlock(&f->pos_lock, &lc_file_pos);
-	if (!err)
+	if (!err) {
 		inode_touch(f->inode, TOUCH_ATIME);
+		notify_dentry(f->path.dentry, IN_ACCESS);
+	}
 	return err;
 }
 
@@ -320,19 +329,26 @@ int file_iterate(struct subject *s, struct file *f, struct dir_context *ctx)
 
 int file_truncate(struct subject *s, struct file *f, s64 size)
 {
+	int err;
+
 	if (f->flags & O_PATH)
 		return -EBADF;
 	if (size < 0 || !S_ISREG(f->inode->mode) || !f->writable)
 		return -EINVAL;
 	if (f->ops->truncate)
-		return f->ops->truncate(s, f, size);
-	return inode_truncate(s, f->inode, (u64)size);
+		err = f->ops->truncate(s, f, size);
+	else
+		err = inode_truncate(s, f->inode, (u64)size);
+	if (!err)
+		notify_dentry(f->path.dentry, IN_MODIFY);
+	return err;
 }
 
 int file_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len)
 {
 	u64 limit = s && s->rlimits ? rlimit_get(s->rlimits, RLIMIT_FSIZE) : RLIM_INFINITY;
 	s64 end;
+	int err;
 
 	if (off < 0 || len <= 0)
 		return -EINVAL;
@@ -350,7 +366,10 @@ int file_fallocate(struct subject *s, struct file *f, int mode, s64 off, s64 len
 		return -EOPNOTSUPP;
 	if (!(mode & FALLOC_FL_KEEP_SIZE) && (u64)end > limit && (u64)end > f->inode->size)
 		return -EFBIG;
-	return f->ops->fallocate(s, f, mode, off, len);
+	err = f->ops->fallocate(s, f, mode, off, len);
+	if (!err)
+		notify_dentry(f->path.dentry, IN_MODIFY);
+	return err;
 }
 
 int file_fsync(struct subject *s, struct file *f, bool data_only)

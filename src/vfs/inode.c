@@ -33,6 +33,7 @@ struct inode *inode_create(struct super *sb, const struct inode_ops *ops, u64 in
 	i->ops = ops;
 	mutex_init(&i->lock);
 	spin_init(&i->attr_lock);
+	list_init(&i->watches);
 	i->ino = ino;
 	i->mode = mode;
 	i->uid = uid;

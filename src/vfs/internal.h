@@ -25,6 +25,8 @@ struct qname {
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d); /* null is fine; may park */
 struct dentry *dentry_parent(struct dentry *d); /* with a reference; null for a root */
+/* As dentry_parent, and its name there. */
+struct dentry *dentry_parent_name(struct dentry *d, char ret_name[NAME_MAX_GUEST + 1]);
 void dcache_init(struct dcache *c, struct hash_key key);
 struct qname dcache_qname(const struct super *sb, const char *name, size_t len);
 struct dentry *dcache_lookup(struct dentry *parent,

@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 
 #include "arena/arena.h"
 #include "cred/cred.h"
 #include "vfs/fdtable.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 /* ---- making ---- */
 
@@ -85,6 +87,9 @@ int make_locked(struct subject *s, const struct path *dir, struct dentry *d, con
 	}
 	new->inode = inode;
 	dcache_add(new);
+	if (m->kind == MAKE_LINK)
+		notify_inode(inode, IN_ATTRIB);
+	notify_name(dir->dentry->inode, IN_CREATE, d->name, inode);
 	if (ret)
 		*ret = new;
 	else
@@ -254,14 +259,36 @@ static int remove_locked(struct subject *s, struct inode *dir, struct dentry *d,
 		err = op(s, dir, d->name, d->inode);
 		mutex_unlock(&d->inode->lock, &lc_inode);
 	}
-	if (!err)
-		dcache_remove(d, true);
-	return err;
+	if (err)
+		return err;
+	if (!want_dir)
+		notify_inode(d->inode, IN_ATTRIB);
+	dcache_remove(d, true);
+	return 0;
+}
+
+/*
+ * d, which was q in dir, has been removed. As in Linux the end of the inode is told first, so if
+ * anybody listens d's reference is dropped here. Returns a reference to the inode, to be dropped
+ * without the lock, or null.
+ */
+static struct inode *notify_removed(struct inode *dir, const struct qname *q, struct dentry **d)
+	REQUIRES(lc_inode_dir)
+{
+	struct inode *victim = (*d)->inode;
+
+	if (!notify_wanted(dir))
+		return NULL;
+	inode_get(victim);
+	dentry_put(*d);
+	*d = NULL;
+	notify_name(dir, IN_DELETE, q->name, victim);
+	return victim;
 }
 
 static int remove_at(struct subject *s, struct walk *w, bool want_dir)
 {
-	struct inode *dir = w->cur.dentry->inode;
+	struct inode *dir = w->cur.dentry->inode, *victim = NULL;
 	struct qname q = walk_qname(w);
 	struct dentry *d = NULL;
 	int err;
@@ -277,8 +304,11 @@ static int remove_at(struct subject *s, struct walk *w, bool want_dir)
 		else
 			err = remove_locked(s, dir, d, want_dir);
 	}
+	if (!err)
+		victim = notify_removed(dir, &q, &d);
 	mutex_unlock(&dir->lock, &lc_inode_dir);
 	dentry_put(d);
+	inode_put(victim);
 	return err;
 }
 
@@ -435,6 +465,17 @@ static int rename_commit(struct rename *r) REQUIRES(lc_inode_dir)
 	return 0;
 }
 
+static void rename_notify(struct rename *r)
+{
+	struct inode *from = r->from.cur.dentry->inode, *to = r->to.cur.dentry->inode;
+	bool exchange = r->flags & RENAME_EXCHANGE;
+
+	notify_move(from, r->from.last, to, r->to.last, r->old->inode,
+		    exchange ? NULL : r->new->inode);
+	if (exchange)
+		notify_move(to, r->to.last, from, r->from.last, r->new->inode, NULL);
+}
+
 static int rename_locked(struct rename *r) REQUIRES(lc_inode_dir)
 {
 	struct qname from = walk_qname(&r->from), to = walk_qname(&r->to);
@@ -454,7 +495,11 @@ static int rename_locked(struct rename *r) REQUIRES(lc_inode_dir)
 	if (r->old->inode == r->new->inode)
 		return 0;
 	err = rename_check_inodes(r);
-	return err ? err : rename_commit(r);
+	if (!err)
+		err = rename_commit(r);
+	if (!err)
+		rename_notify(r);
+	return err;
 }
 
 static int rename_walked(struct rename *r) NO_THREAD_SAFETY_ANALYSIS

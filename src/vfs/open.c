@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 
 #include "cred/cred.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW)
 
@@ -111,6 +113,8 @@ static int truncate_opened(struct opening *o, struct file *f)
 		return err;
 	err = inode_truncate(o->s, f->inode, 0);
 	inode_unclaim(f->inode, 1);
+	if (!err)
+		notify_dentry(f->path.dentry, IN_MODIFY);
 	return err;
 }
 
@@ -131,8 +135,10 @@ static int open_place(struct opening *o, const struct path *p, struct file **ret
 	if (!err)
 		err = inode_open(o->s, f->inode, f);
 	f->flags &= ~(u32)O_NOCTTY; /* only for the op */
-	if (!err)
+	if (!err) {
+		notify_open(f);
 		err = truncate_opened(o, f);
+	}
 	if (err) {
 		file_put(f);
 		return err;

@@ -203,6 +203,8 @@ struct super {
 	struct dentry *root; /* [I] owned */
 	void *private; /* [I] arena object */
 	u32 flags; /* [I] SB_RDONLY, ... */
+	_Atomic u32 watches; /* [a] of inodes of this super (notify.h) */
+	_Atomic u32 next_cookie; /* [a] for pairs of IN_MOVED_FROM and IN_MOVED_TO */
 	_Atomic u64 next_ino; /* [a] for inode numbers made up */
 	struct mutex rename_lock; /* class lc_rename: renames between directories */
 	struct dcache dcache;
@@ -235,6 +237,7 @@ struct inode {
 	u64 rdev; /* [I] */
 	struct timespec atime, mtime, ctime, btime; /* [lc_inode_attr] */
 	void *private; /* [file system] arena object */
+	struct list watches; /* [lc_inode_attr] who watches it (notify.c) */
 	struct file_locks *locks; /* [a] made with the first lock (locks.c) */
 	void *fifo; /* [lc_inode] struct pipe of a fifo */
 	struct xattrs *xattrs; /* [inode lock] where the file system keeps them here; owned */
@@ -291,6 +294,7 @@ struct file {
 	struct inode *inode; /* [I] owned through path.dentry */
 	u32 flags; /* [lc_file] O_* status flags; access mode is [I] */
 	bool readable, writable; /* [I] */
+	bool opened; /* [I] its opening was reported to those who watch, and its end will be */
 	bool stream; /* [I] no position (pipe, tty, eventfd) */
 	struct mutex pos_lock; /* class lc_file_pos */
 	s64 pos; /* [pos_lock] */

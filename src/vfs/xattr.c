@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sys/inotify.h>
 #include <sys/xattr.h>
 
 #include "arena/arena.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 /* ---- in memory ---- */
 
@@ -279,5 +281,7 @@ int vfs_setxattr(struct subject *s, const struct path *p, const char *name, cons
 	if (!err)
 		inode_touch(inode, TOUCH_CTIME);
 	inode_unlock(inode);
+	if (!err)
+		notify_dentry(p->dentry, IN_ATTRIB);
 	return err;
 }

@@ -107,12 +107,15 @@ struct lane_command {
 	u64 arg[7];
 };
 
+/* What the lane did beside a system call. */
+#define LANE_HAS_FP 1 /* the FP state is in the window (see fork.c) */
+#define LANE_NO_RSEQ 2 /* rseq is no longer registered: the thread exits */
+
 struct lane_event {
 	u32 kind; /* enum lane_event_kind */
 	s32 signo, code;
 	u32 cpu; /* where the lane runs */
-	s64 result; /* LANE_DONE; LANE_EV_SYSCALL: 1 if the FP state is in the window (see fork.c)
-		     */
+	s64 result; /* LANE_DONE; LANE_EV_SYSCALL: LANE_HAS_FP, LANE_NO_RSEQ */
 	u64 addr, trapno, error_code;
 	u64 guest_tsc; /* TSC cycles from the last LANE_RUN to this event */
 	u64 spin_tsc; /* cycles spent spinning, since the lane was made */

@@ -79,7 +79,9 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fau
 		what = translate(t, &ev, ret_fault);
 		if (what == PF_EVENT_DEAD)
 			return what;
-		t->fp_in_window = what == PF_EVENT_SYSCALL && ev.result == 1;
+		t->fp_in_window = what == PF_EVENT_SYSCALL && (ev.result & LANE_HAS_FP);
+		if (what == PF_EVENT_SYSCALL && (ev.result & LANE_NO_RSEQ))
+			t->has_rseq = false;
 		attend_event(t, ev.guest_tsc);
 		STAT_INC(events);
 		/* A signal whose interrupt was delivered otherwise: nobody asked for this event. */

@@ -10,6 +10,7 @@
 
 #include <asm/unistd.h>
 #include <linux/futex.h>
+#include <linux/rseq.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <ucontext.h>
@@ -148,10 +149,17 @@ static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 f
 }
 
 /* A call that could wait until the kernel had something else to say. */
-static void call_first(struct lane *lane, u32 op)
+static void call_first(struct lane *lane, struct lane_private *priv, u32 op)
 {
 	const u64 *a = lane->first.arg;
-	s64 ret = fast_call((long)lane->first.nr, a[0], a[1], a[2], a[3], 0, 0);
+	u64 nr = lane->first.nr;
+	s64 ret = fast_call((long)nr, a[0], a[1], a[2], a[3], 0, 0);
+
+	if (nr == __NR_rseq && !ret) {
+		priv->rseq_area = a[0];
+		priv->rseq_size = (u32)a[1];
+		priv->rseq_signature = (u32)a[3];
+	}
 
 	if (ret && op == LANE_RUN)
 		lane->regs.rax = (u64)ret;
@@ -170,7 +178,7 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 		if (cmd.flags & LANE_FP_FIRST)
 			fp_load(uc, lane->window, LANE_WINDOW_SIZE);
 		if (cmd.flags & LANE_FIRST)
-			call_first(lane, cmd.op);
+			call_first(lane, priv, cmd.op);
 		if (cmd.op == LANE_RUN)
 			break;
 		lane->event.result = lane_do_op(&lane, &priv, uc, &cmd);
@@ -198,7 +206,18 @@ static bool makes_thread(const struct lane *lane)
 	       (*(const u64 *)lane->marshal & CLONE_VM);
 }
 
-static void syscall_event(struct lane *lane, const siginfo_t *info, const void *uc)
+/* The area may be gone as soon as others can see that the thread is. */
+static bool forget_rseq(struct lane_private *priv)
+{
+	u64 area = priv->rseq_area;
+
+	priv->rseq_area = 0;
+	return area && fast_call(__NR_rseq, area, priv->rseq_size, RSEQ_FLAG_UNREGISTER,
+				 priv->rseq_signature, 0, 0) == 0;
+}
+
+static void syscall_event(struct lane *lane, struct lane_private *priv, const siginfo_t *info,
+			  const void *uc)
 {
 	struct guest_regs *r = &lane->regs;
 
@@ -218,9 +237,15 @@ static void syscall_event(struct lane *lane, const siginfo_t *info, const void *
 		r->orig_rax = (u64)(s64)info->si_syscall;
 		r->rax = (u64)-38;
 		marshal_inputs(lane);
-		lane->event.result = makes_thread(lane);
-		if (lane->event.result)
+		lane->event.result = 0;
+		if (makes_thread(lane)) {
+			lane->event.result = LANE_HAS_FP;
 			(void)fp_save(uc, lane->window, LANE_WINDOW_SIZE);
+		} else if (r->orig_rax == __NR_exit) {
+			priv->flags &= ~(u32)LANE_SPIN; /* nothing comes soon */
+			if (forget_rseq(priv))
+				lane->event.result = LANE_NO_RSEQ;
+		}
 	}
 }
 
@@ -259,7 +284,7 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 	regs_to_lane(&lane->regs, uc->uc_mcontext.gregs);
 	ev->guest_tsc = now - priv->run_tsc;
 	if (signo == SIGSYS) {
-		syscall_event(lane, info, uc);
+		syscall_event(lane, priv, info, uc);
 	} else if ((u32)signo == stub_config()->interrupt_signo) {
 		ev->kind = LANE_EV_INTERRUPT;
 	} else {

@@ -45,7 +45,9 @@ struct lane_private {
 	u64 run_tsc; /* when the guest was let go */
 	u64 spin_tsc;
 	u32 flags, cpu; /* of the last LANE_RUN */
-	u64 pad[3];
+	u64 rseq_area; /* registered with the host; 0: none */
+	u32 rseq_size, rseq_signature;
+	u64 pad;
 };
 
 _Static_assert(sizeof(struct lane_private) == LANE_PRIVATE_SIZE, "lane_private");

@@ -150,6 +150,7 @@ struct pf_thread {
 	u32 signals_out; /* [owner] signals sent and not yet seen as an event */
 
 	bool dead_lane; /* [owner] saw the space dead */
+	_Atomic int stat_fd; /* of proc_cpu_time, or -1; who uses it takes it out */
 	bool has_rseq; /* [owner] */
 	u64 rseq_area; /* [owner] */
 	u32 rseq_size, rseq_signature; /* [owner] */
@@ -188,6 +189,7 @@ struct systrap {
 	pid_t zygote_pid; /* [I] */
 	struct poll_source zygote; /* [I] fd: its pidfd */
 	_Atomic bool zygote_dead;
+	_Atomic u32 stats_kept; /* threads with a stat_fd */
 	struct stub_config *config; /* [boot] */
 
 	struct list spaces; /* [lock] */
@@ -375,7 +377,9 @@ void keeper_bury(void);
 /* The kernel's children on the host (at most max); -1 if the host does not tell. */
 int proc_children(pid_t *ret, unsigned int max);
 /* CPU time of a lane in ns; 0 if the host does not tell. */
-u64 proc_cpu_time(pid_t pid, pid_t tid);
+u64 proc_cpu_time(struct pf_thread *t, pid_t pid, pid_t tid);
+/* t is about to be freed. */
+void proc_forget(struct pf_thread *t);
 /* Open a file of the host's procfs. */
 [[nodiscard]] int proc_open(const char *path);
 [[nodiscard]] ssize_t proc_read(const char *path, char *buf, size_t size);

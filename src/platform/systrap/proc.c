@@ -13,6 +13,7 @@
 #include "platform/systrap/internal.h"
 
 #define CHILDREN_MAX 4096
+#define STATS_KEPT_MAX 64
 
 int proc_open(const char *path)
 {
@@ -67,13 +68,54 @@ int proc_children(pid_t *ret, unsigned int max)
 	return (int)count;
 }
 
-u64 proc_cpu_time(pid_t pid, pid_t tid)
+/* Keep fd for the next look at the lane, if not too many are kept. */
+static void stat_keep(struct pf_thread *t, int fd)
+{
+	int none = -1;
+
+	if (atomic_fetch_add(&g_systrap.stats_kept, 1) < STATS_KEPT_MAX &&
+	    atomic_compare_exchange_strong(&t->stat_fd, &none, fd))
+		return;
+	atomic_fetch_sub(&g_systrap.stats_kept, 1);
+	host_close(fd);
+}
+
+static int stat_take(struct pf_thread *t)
+{
+	int fd = atomic_load(&t->stat_fd) < 0 ? -1 : atomic_exchange(&t->stat_fd, -1);
+
+	if (fd >= 0)
+		atomic_fetch_sub(&g_systrap.stats_kept, 1);
+	return fd;
+}
+
+void proc_forget(struct pf_thread *t)
+{
+	int fd = stat_take(t);
+
+	if (fd >= 0)
+		host_close(fd);
+}
+
+u64 proc_cpu_time(struct pf_thread *t, pid_t pid, pid_t tid)
 {
 	char path[48], buf[64];
+	int fd = stat_take(t);
+	ssize_t n;
 
-	snprintf(path, sizeof(path), "%d/task/%d/schedstat", pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (fd < 0) {
+		snprintf(path, sizeof(path), "%d/task/%d/schedstat", pid, tid);
+		fd = proc_open(path);
+	}
+	if (fd < 0)
 		return 0;
+	n = host_pread(fd, buf, sizeof(buf) - 1, 0);
+	if (n <= 0) {
+		host_close(fd);
+		return 0;
+	}
+	stat_keep(t, fd);
+	buf[n] = '\0';
 	return strtoull(buf, NULL, 10);
 }
 

@@ -112,7 +112,7 @@ u64 pf_thread_cpu_time(struct pf_thread *t)
 
 	/* The process's clock costs one call, the lane's three; but it counts all lanes. */
 	if (ids.tid && (ids.many_lanes || host_process_time(ids.pid, &now)))
-		now = proc_cpu_time(ids.pid, ids.tid);
+		now = proc_cpu_time(t, ids.pid, ids.tid);
 	if (now)
 		t->cpu_time = now - min(now, t->spin_tsc * 1000 / g_systrap.tsc_per_us);
 	ret = t->cpu_time - t->cpu_base;

@@ -97,6 +97,7 @@ struct pf_thread *thread_alloc(struct pf_space *s, u32 slot)
 				  slot % LANES_PER_FILE * LANE_SIZE);
 	t->stub_lane = g_systrap.base + STUB_LANES_OFFSET + slot * LANE_SIZE;
 	t->cpu = -1;
+	t->stat_fd = -1;
 	list_init(&t->link);
 	list_init(&t->tid_link);
 	list_init(&t->newborn_link);
@@ -124,6 +125,7 @@ void thread_free(struct pf_thread *t)
 	list_del(&t->newborn_link);
 	list_del(&t->link);
 	systrap_unlock();
+	proc_forget(t);
 	free(t);
 	pf_space_put(s);
 }

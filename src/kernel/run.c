@@ -32,6 +32,7 @@
 #define SYSCALL_INSN_SIZE 2
 #define NO_SYSCALL ((u64)-1)
 #define TRAP_PAGE_FAULT 14
+#define ROBUST_LIST_HEAD_SIZE 24
 
 static bool is_restart(long ret)
 {
@@ -60,15 +61,61 @@ static void fault_signal(struct task *t, const struct pf_fault *fault)
 	signal_force(t, &info);
 }
 
+/*
+ * What the platform may answer by itself: the calls of struct pf_quick concern t alone. Nobody sees
+ * its robust list or its tid address before it ends, and its mask is lent.
+ */
+static void quick_lend(struct task *t, struct pf_quick *q)
+{
+	*q = (struct pf_quick){};
+	if (!kernel_get()->quick_calls)
+		return;
+	q->allowed = PF_QUICK_ROBUST_LIST | PF_QUICK_TID_ADDRESS;
+	q->tid = task_tid(t);
+	q->blocked = t->blocked;
+	if (signal_mask_lend(t))
+		q->allowed |= PF_QUICK_SIGMASK;
+	if (!t->rseq_addr && platform_has_rseq())
+		q->allowed |= PF_QUICK_RSEQ;
+	if (!mm_may_have_locked(t->subject.mm))
+		q->allowed |= PF_QUICK_DONTNEED;
+}
+
+static void quick_take(struct task *t, const struct pf_quick *q)
+{
+	if (q->allowed & PF_QUICK_SIGMASK)
+		signal_mask_back(t, q->done & PF_QUICK_SIGMASK ? q->blocked : t->blocked);
+	if (likely(!q->done))
+		return;
+	if (q->done & PF_QUICK_ROBUST_LIST) {
+		spin_lock(&t->lock, &lc_task);
+		t->robust_list = q->robust_list;
+		t->robust_list_size = ROBUST_LIST_HEAD_SIZE;
+		spin_unlock(&t->lock, &lc_task);
+	}
+	if (q->done & PF_QUICK_TID_ADDRESS)
+		t->clear_child_tid = q->clear_child_tid;
+	if (q->done & PF_QUICK_RSEQ) {
+		t->rseq_addr = q->rseq_area;
+		t->rseq_size = q->rseq_size;
+		t->rseq_sig = q->rseq_signature;
+	}
+}
+
 static void run_app(struct task *t)
 {
+	enum pf_event event;
+	struct pf_quick quick;
 	struct pf_fault fault;
 
 	if (unlikely(atomic_load(&t->work))) {
 		run_state_set(t, RUN_INTERRUPT);
 		return;
 	}
-	switch (pf_run(t->subject.thread, &t->regs, &fault)) {
+	quick_lend(t, &quick);
+	event = pf_run(t->subject.thread, &t->regs, &quick, &fault);
+	quick_take(t, &quick);
+	switch (event) {
 	case PF_EVENT_SYSCALL:
 		t->syscall_nr = (int)t->regs.orig_rax;
 		t->syscall_args[0] = t->regs.rdi;

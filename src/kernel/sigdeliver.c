@@ -82,6 +82,47 @@ void signal_set_blocked(struct task *t, sigset64 mask)
 	spin_unlock(&h->lock, &lc_sighand);
 }
 
+bool signal_mask_lend(struct task *t)
+{
+	struct sighand *h = t->sighand;
+	bool lend;
+
+	spin_lock(&h->lock, &lc_sighand);
+	lend = !(t->pending.set | t->tg->pending.set);
+	atomic_store_explicit(&t->mask_lent, lend, memory_order_relaxed);
+	spin_unlock(&h->lock, &lc_sighand);
+	return lend;
+}
+
+/* Meanwhile ignored signals were queued: those that t does not block were never sent. */
+static void drop_ignored(struct task *t) REQUIRES(lc_sighand)
+{
+	sigset64 waiting = (t->pending.set | t->tg->pending.set) & ~t->blocked, drop = 0;
+
+	for (; waiting; waiting &= waiting - 1) {
+		int sig = __builtin_ctzll(waiting) + 1;
+
+		if (signal_is_ignored(t->sighand, sig))
+			drop |= SIGMASK(sig);
+	}
+	sigpending_flush(&t->pending, drop);
+	sigpending_flush(&t->tg->pending, drop);
+	if (drop)
+		signal_recalc(t);
+}
+
+void signal_mask_back(struct task *t, sigset64 mask)
+{
+	struct sighand *h = t->sighand;
+
+	if (mask != t->blocked)
+		signal_set_blocked(t, mask);
+	spin_lock(&h->lock, &lc_sighand);
+	atomic_store_explicit(&t->mask_lent, false, memory_order_relaxed);
+	drop_ignored(t);
+	spin_unlock(&h->lock, &lc_sighand);
+}
+
 void signal_set_temporary_mask(struct task *t, sigset64 mask)
 {
 	t->saved_blocked = t->blocked;

@@ -10,7 +10,8 @@
  *
  * A task is made to look by TASK_WORK_SIGNAL in its work flags, by the interrupt flag of its fiber
  * (which ends interruptible sleeps) and by pf_interrupt of its platform thread (which ends guest
- * code). All three are set and cleared under the sighand's lock. SIGKILL also sets the fiber's kill
+ * code). All three are set and cleared under the sighand's lock. A task that runs guest code may be changing
+ * its mask unseen (mask_lent): then it is interrupted, and looks when the mask is known. SIGKILL also sets the fiber's kill
  * flag and ends internal stops.
  *
  * As Linux: signals below 32 do not queue; real-time ones do, within RLIMIT_SIGPENDING of the
@@ -200,7 +201,7 @@ void signal_zap_others(struct thread_group *tg, const struct task *except)
 
 /* ---- sending ---- */
 
-static bool is_ignored(const struct sighand *h, int sig)
+bool signal_is_ignored(const struct sighand *h, int sig)
 {
 	u64 handler = h->action[sig - 1].handler;
 
@@ -233,11 +234,11 @@ static bool signal_prepare(struct task *t, int sig, int *ret_note) REQUIRES(lc_t
 			sigpending_flush(&other->pending, SIG_STOPS);
 		*ret_note = stop_continue(tg);
 	}
-	/* A blocked signal is kept even if ignored: the handler may change before it is unblocked.
-	 */
+	/* A signal that is, or may be, blocked is kept even if ignored: the handler may change before
+	 * it is unblocked. */
 	if ((t->blocked | t->real_blocked) & SIGMASK(sig))
 		return true;
-	return !is_ignored(t->sighand, sig);
+	return atomic_load(&t->mask_lent) || !signal_is_ignored(t->sighand, sig);
 }
 
 static bool wants(const struct task *t, int sig)
@@ -266,16 +267,34 @@ static struct task *signal_choose(struct task *t, int sig, bool group)
 	return NULL;
 }
 
+/* Nobody is known to take the signal; but who runs guest code may have unblocked it. */
+static void signal_ask(struct task *t, bool group) REQUIRES(lc_tasks, lc_sighand)
+{
+	struct task *other;
+
+	if (atomic_load(&t->mask_lent))
+		signal_wake(t, false);
+	if (!group)
+		return;
+	list_for_each(other, &t->tg->tasks, tg_link) {
+		if (other != t && atomic_load(&other->mask_lent))
+			signal_wake(other, false);
+	}
+}
+
 /* Wake who is to take the signal, or begin the group's exit if nothing can avert that. */
 static void signal_complete(struct task *t, int sig, bool group) REQUIRES(lc_tasks, lc_sighand)
 {
 	struct task *taker = signal_choose(t, sig, group);
 	struct thread_group *tg = t->tg;
 
-	if (!taker)
+	if (!taker) {
+		signal_ask(t, group);
 		return;
+	}
 	if (is_fatal(t->sighand, sig) && !tg->exiting && !(taker->real_blocked & SIGMASK(sig)) &&
-	    !(SIGMASK(sig) & SIG_DUMPS_CORE)) {
+	    !(SIGMASK(sig) & SIG_DUMPS_CORE) &&
+	    (sig == SIGKILL || !atomic_load(&taker->mask_lent))) {
 		tg->exiting = true;
 		tg->exit_status = sig;
 		signal_zap_others(tg, NULL);
@@ -393,9 +412,13 @@ void signal_retarget(struct task *t, sigset64 which)
 	list_for_each(other, &t->tg->tasks, tg_link) {
 		if (!left)
 			return;
-		if (other == t || other->exiting || !(left & ~other->blocked))
+		if (other == t || other->exiting)
 			continue;
-		left &= other->blocked;
+		if (!atomic_load(&other->mask_lent)) {
+			if (!(left & ~other->blocked))
+				continue;
+			left &= other->blocked;
+		}
 		if (!(atomic_load(&other->work) & TASK_WORK_SIGNAL))
 			signal_wake(other, false);
 	}

@@ -174,6 +174,7 @@ struct task {
 	sigset64 blocked; /* [H], changed by its fiber only */
 	sigset64 saved_blocked; /* [F] to be put back on return to guest code */
 	bool restore_blocked; /* [F] */
+	_Atomic bool mask_lent; /* [H to set] guest code may change `blocked` unseen: see run.c */
 	sigset64 real_blocked; /* [H] while in sigtimedwait: blocked without the awaited ones */
 	struct sigpending pending; /* [H] thread-directed */
 	struct sigaltstack_k altstack; /* [F] */
@@ -370,6 +371,7 @@ struct kernel {
 	struct load load;
 	struct user_table *users; /* [I] */
 	s64 boot_time; /* [I] CLOCK_BOOTTIME ns at start */
+	bool quick_calls; /* [I] the platform may answer calls unseen (no strace) */
 	u32 cpu_count; /* [I] CPUs the guest sees */
 	bool virtual_cpus; /* [I] */
 	u64 memory; /* [I] bytes that the guest sees; 0: the host's */
@@ -540,6 +542,13 @@ int signal_permission(struct task *sender, struct task *target, int sig);
 bool signal_pending(struct task *t); /* an unblocked signal or a stop waits */
 sigset64 signal_pending_set(struct task *t); /* thread and process, blocked ones too */
 void signal_set_blocked(struct task *t, sigset64 mask); /* own fiber */
+/*
+ * Before guest code runs: false if the platform must not answer calls that change the mask, as some
+ * signal waits. Else senders no longer rely on t's mask but interrupt t, until signal_mask_back
+ * tells what it is now. Own fiber.
+ */
+bool signal_mask_lend(struct task *t);
+void signal_mask_back(struct task *t, sigset64 mask);
 /* For calls with a temporary mask (ppoll, sigsuspend): restored on return to guest code, after
  * handlers' frames. */
 void signal_set_temporary_mask(struct task *t, sigset64 mask);

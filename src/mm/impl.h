@@ -27,6 +27,7 @@ struct mm {
 	struct spin vmas_lock; /* class lc_vmas: all that follows; the tree as vma.h says */
 	struct vma_tree tree;
 	struct mm_counts counts;
+	_Atomic bool may_have_locked; /* [a] some memory has been locked; never cleared */
 	u32 future_flags; /* VMA_LOCKED and the like for new mappings (mlockall) */
 	bool fixed; /* [I] after mm_fix_layout: nothing is placed at random */
 	u64 stack_top; /* [I] after exec: end of the initial stack */

@@ -2,6 +2,8 @@
 
 #include "mm/impl.h"
 
+#include <stdatomic.h>
+
 #include <linux/capability.h>
 
 #include "cred/cred.h"
@@ -37,6 +39,11 @@ bool mm_may_expand(struct subject *s, u32 flags, u64 size)
 bool mm_can_lock(struct subject *s)
 {
 	return rlimit_get(s->rlimits, RLIMIT_MEMLOCK) || mm_capable(s, CAP_IPC_LOCK);
+}
+
+bool mm_may_have_locked(const struct mm *mm)
+{
+	return atomic_load_explicit(&mm->may_have_locked, memory_order_relaxed);
 }
 
 bool mm_may_lock(struct subject *s, u64 size)

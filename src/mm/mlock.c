@@ -73,6 +73,7 @@ int mm_mlock(struct subject *s, u64 addr, u64 size, int flags)
 		return -EINVAL;
 	if (!mm_can_lock(s))
 		return -EPERM;
+	s->mm->may_have_locked = true;
 	err = lock_pages(addr, size, &start, &end);
 	if (err || start == end)
 		return err;
@@ -139,6 +140,7 @@ int mm_mlockall(struct subject *s, int flags)
 		return -EINVAL;
 	if (!mm_can_lock(s))
 		return -EPERM;
+	s->mm->may_have_locked = true;
 	list_init(&gone);
 	mm_lock(mm);
 	if (flags & MCL_CURRENT &&

@@ -173,6 +173,9 @@ struct futex_key {
 
 /* ---- looking ---- */
 
+/* False: no memory of mm is locked, nor was when its task last left the kernel. */
+bool mm_may_have_locked(const struct mm *mm);
+
 struct mm_usage {
 	u64 total, data, stack, text, shared, locked; /* bytes of address space */
 	u64 peak_total;

@@ -170,6 +170,8 @@ static int map_check_limits(struct subject *s, struct map_request *r) REQUIRES(l
 	r->flags |= mm->future_flags;
 	if (r->flags & VMA_LOCKED && !mm_may_lock(s, r->size))
 		return -EAGAIN;
+	if (r->flags & VMA_LOCKED)
+		mm->may_have_locked = true;
 	if (r->name != VMA_NAME_NONE)
 		r->flags &= ~(u32)(VMA_LOCKED | VMA_LOCKONFAULT);
 	if (r->fixed)

@@ -109,12 +109,32 @@ struct pf_fault {
 };
 
 /*
+ * Calls that concern the calling thread alone. The platform may answer them itself, without an
+ * event; what they changed comes back with the next event, whatever that is. Until then only the
+ * thread itself knows: who has to rely on its mask interrupts it first.
+ */
+#define PF_QUICK_SIGMASK 1U /* rt_sigprocmask. Only if no signal is pending */
+#define PF_QUICK_ROBUST_LIST 2U /* set_robust_list */
+#define PF_QUICK_TID_ADDRESS 4U /* set_tid_address */
+#define PF_QUICK_RSEQ 8U /* rseq: a first registration */
+#define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
+struct pf_quick {
+	u32 allowed; /* in: PF_QUICK_* */
+	u32 done; /* out: PF_QUICK_* that changed something: the rest is valid for these */
+	u32 tid; /* in: set_tid_address's result */
+	u32 rseq_size, rseq_signature;
+	u64 blocked; /* in and out: the signal mask */
+	u64 robust_list, clear_child_tid, rseq_area; /* out: guest addresses, unchecked */
+};
+
+/*
  * Run guest code with *regs until an event; *regs then holds the guest's registers (copied in
  * once). regs->fs_base and gs_base are loaded and saved. Sanitizes flags and segments on the way in
  * (as the host would on sigreturn); a non-canonical rip or rsp gives a fault, never trouble.
  * Deferred outputs are written before the guest goes on.
  */
-enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fault *ret_fault);
+enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_quick *quick,
+		     struct pf_fault *ret_fault);
 /* Make t's pf_run return soon (at once if it is not running: the next pf_run returns
  * PF_EVENT_INTERRUPT without running guest code). Any thread, short locks may be held; t must not
  * be destroyed meanwhile. */

@@ -38,6 +38,7 @@ int syscall_init(int strace_fd, const struct syscall_set *filter)
 	state->strace_filtered = filter;
 	if (filter)
 		state->strace_set = *filter;
+	kernel_get()->quick_calls = !state->strace;
 	arena_set_root_of(ARENA_ROOT_SYSCALL, state);
 	return 0;
 }

@@ -46,6 +46,7 @@ struct guest {
 	struct pf_thread *thread;
 	struct guest_regs regs;
 	struct pf_fault fault;
+	struct pf_quick quick;
 };
 
 static void guest_load(struct guest *g, const void *code, size_t size)
@@ -67,7 +68,7 @@ static void guest_start(struct guest *g, const void *code, size_t size)
 
 static enum pf_event guest_run(struct guest *g)
 {
-	return pf_run(g->thread, &g->regs, &g->fault);
+	return pf_run(g->thread, &g->regs, &g->quick, &g->fault);
 }
 
 static void guest_end(struct guest *g)

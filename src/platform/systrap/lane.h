@@ -135,6 +135,8 @@ struct lane {
 		u64 nr;
 		u64 arg[4];
 	} first;
+	/* Both ways: the kernel writes it before a LANE_RUN. */
+	struct pf_quick quick;
 	/* Both ways. */
 	_Alignas(64) struct guest_regs regs;
 	/* A fresh stub's report to the kernel, before its filter: trusted until the space has run

@@ -12,15 +12,26 @@
 
 #define RSEQ_FLAG_UNREGISTER 1
 
+static void rseq_registered(struct pf_thread *t, u64 area, u32 size, u32 signature)
+{
+	t->has_rseq = true;
+	t->rseq_area = area;
+	t->rseq_size = size;
+	t->rseq_signature = signature;
+}
+
 static bool take_interrupt(struct pf_thread *t)
 {
 	return unlikely(atomic_load_explicit(&t->interrupt, memory_order_relaxed)) &&
 	       atomic_exchange(&t->interrupt, 0);
 }
 
-static int resume(struct pf_thread *t, const struct guest_regs *regs)
+static int resume(struct pf_thread *t, const struct guest_regs *regs, const struct pf_quick *quick)
 {
-	if (marshal_give(t) || host_shared_write(&t->lane->regs, regs, sizeof(*regs))) {
+	struct lane *lane = t->lane;
+
+	if (marshal_give(t) || host_shared_write(&lane->regs, regs, sizeof(*regs)) ||
+	    host_shared_write(&lane->quick, quick, sizeof(*quick))) {
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
 	}
@@ -61,18 +72,41 @@ static enum pf_event translate(struct pf_thread *t, const struct lane_event *ev,
 	return PF_EVENT_DEAD;
 }
 
-enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fault *ret_fault)
+/* What the lane answered by itself, also if it has died since. */
+static void take_quick(struct pf_thread *t, struct pf_quick *quick)
+{
+	struct pf_quick got = {};
+	u32 allowed = quick->allowed;
+
+	quick->done = 0;
+	if (!allowed || host_shared_load32(&t->lane->quick.done, &got.done) || likely(!got.done) ||
+	    host_shared_read(&got, &t->lane->quick, sizeof(got)))
+		return;
+	got.done &= allowed;
+	*quick = got;
+	if (got.done & PF_QUICK_RSEQ)
+		rseq_registered(t, got.rseq_area, got.rseq_size, got.rseq_signature);
+}
+
+enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_quick *quick,
+		     struct pf_fault *ret_fault)
 {
 	enum pf_event what;
 	struct lane_event ev;
+	int ret;
 
+	quick->done = 0;
 	lane_own(t);
 	if (space_seal(t))
 		return PF_EVENT_DEAD;
 	for (;;) {
 		if (take_interrupt(t))
 			return space_is_dead(t->space) ? PF_EVENT_DEAD : PF_EVENT_INTERRUPT;
-		if (resume(t, regs) || lane_await(t, AWAIT_GUEST, &ev))
+		if (resume(t, regs, quick))
+			return PF_EVENT_DEAD;
+		ret = lane_await(t, AWAIT_GUEST, &ev);
+		take_quick(t, quick);
+		if (ret)
 			return PF_EVENT_DEAD;
 		if (host_shared_read(regs, &t->lane->regs, sizeof(*regs)))
 			return PF_EVENT_DEAD;
@@ -85,7 +119,7 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_fau
 		attend_event(t, ev.guest_tsc);
 		STAT_INC(events);
 		/* A signal whose interrupt was delivered otherwise: nobody asked for this event. */
-		if (what != PF_EVENT_INTERRUPT || take_interrupt(t))
+		if (what != PF_EVENT_INTERRUPT || take_interrupt(t) || quick->done)
 			return what;
 	}
 }
@@ -180,12 +214,8 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 		return (int)ret;
 	}
 	ret = lane_defer(t, SYS_rseq, area.v, size, 0, signature);
-	if (ret == 0) {
-		t->has_rseq = true;
-		t->rseq_area = area.v;
-		t->rseq_size = size;
-		t->rseq_signature = signature;
-	}
+	if (ret == 0)
+		rseq_registered(t, area.v, size, signature);
 	return ret > 0 || ret < -4095 ? -EINVAL : (int)ret;
 }
 

@@ -17,6 +17,7 @@
 
 #include "platform/systrap/stub/fp.h"
 #include "platform/systrap/stub/ops.h"
+#include "platform/systrap/stub/quick.h"
 #include "platform/systrap/stub/stub.h"
 
 #define SEGMENTS \
@@ -281,6 +282,9 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 		serve(lane, priv, uc, LANE_BARRIER, 0);
 		return;
 	}
+	if (signo == SIGSYS && info->si_code == CODE_SECCOMP && info->si_arch == ARCH_X86_64 &&
+	    quick_call(&lane->quick, priv, info->si_syscall, uc->uc_mcontext.gregs))
+		return;
 	regs_to_lane(&lane->regs, uc->uc_mcontext.gregs);
 	ev->guest_tsc = now - priv->run_tsc;
 	if (signo == SIGSYS) {

@@ -1,0 +1,118 @@
+/*
+ * System calls that the lane answers itself, if the kernel allows it (struct pf_quick): they concern
+ * this thread alone, and the kernel hears of them with the next event. Whatever is unusual about a
+ * call is left to the kernel, before anything has been changed.
+ */
+
+#include "platform/systrap/stub/quick.h"
+
+#include <asm/unistd.h>
+#include <linux/mman.h>
+
+#define PAGE_SIZE 4096UL
+#define ROBUST_LIST_HEAD_SIZE 24
+#define RSEQ_SIZE 32
+#define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))
+
+static bool in_guest(u64 addr, u64 size)
+{
+	u64 top = stub_base();
+
+	return addr < top && size <= top - addr;
+}
+
+static bool quick_sigmask(struct pf_quick *q, const greg_t *g)
+{
+	u64 set = (u64)g[REG_RSI], old = (u64)g[REG_RDX], before = q->blocked, mask = before;
+
+	if (g[REG_R10] != sizeof(mask))
+		return false;
+	if (set) {
+		if (!in_guest(set, sizeof(mask)) ||
+		    guest_copy(&mask, (const void *)set, sizeof(mask)))
+			return false;
+		mask &= ~UNBLOCKABLE;
+		switch ((int)g[REG_RDI]) {
+		case SIG_BLOCK:
+			mask |= before;
+			break;
+		case SIG_UNBLOCK:
+			mask = before & ~mask;
+			break;
+		case SIG_SETMASK:
+			break;
+		default:
+			return false;
+		}
+	}
+	if (old && (!in_guest(old, sizeof(before)) ||
+		    guest_copy((void *)old, &before, sizeof(before))))
+		return false;
+	if (mask != before) {
+		q->blocked = mask;
+		q->done |= PF_QUICK_SIGMASK;
+	}
+	return true;
+}
+
+static bool quick_rseq(struct pf_quick *q, struct lane_private *priv, const greg_t *g)
+{
+	u64 area = (u64)g[REG_RDI];
+	u32 size = (u32)g[REG_RSI], signature = (u32)g[REG_R10];
+
+	if (priv->rseq_area || (int)g[REG_RDX] || size != RSEQ_SIZE || area % RSEQ_SIZE || !area ||
+	    !in_guest(area, size) || fast_call(__NR_rseq, area, size, 0, signature, 0, 0))
+		return false;
+	priv->rseq_area = q->rseq_area = area;
+	priv->rseq_size = q->rseq_size = size;
+	priv->rseq_signature = q->rseq_signature = signature;
+	q->done |= PF_QUICK_RSEQ;
+	return true;
+}
+
+static bool quick_madvise(const greg_t *g)
+{
+	u64 addr = (u64)g[REG_RDI], size = (u64)g[REG_RSI];
+
+	return (int)g[REG_RDX] == MADV_DONTNEED && addr % PAGE_SIZE == 0 && size &&
+	       in_guest(addr, size) && size % PAGE_SIZE == 0 &&
+	       fast_call(__NR_madvise, addr, size, MADV_DONTNEED, 0, 0, 0) == 0;
+}
+
+bool quick_call(struct pf_quick *q, struct lane_private *priv, int nr, greg_t *g)
+{
+	u32 allowed = q->allowed;
+	u64 ret = 0;
+
+	switch (nr) {
+	case __NR_rt_sigprocmask:
+		if (!(allowed & PF_QUICK_SIGMASK) || !quick_sigmask(q, g))
+			return false;
+		break;
+	case __NR_set_robust_list:
+		if (!(allowed & PF_QUICK_ROBUST_LIST) || g[REG_RSI] != ROBUST_LIST_HEAD_SIZE)
+			return false;
+		q->robust_list = (u64)g[REG_RDI];
+		q->done |= PF_QUICK_ROBUST_LIST;
+		break;
+	case __NR_set_tid_address:
+		if (!(allowed & PF_QUICK_TID_ADDRESS))
+			return false;
+		q->clear_child_tid = (u64)g[REG_RDI];
+		q->done |= PF_QUICK_TID_ADDRESS;
+		ret = q->tid;
+		break;
+	case __NR_rseq:
+		if (!(allowed & PF_QUICK_RSEQ) || !quick_rseq(q, priv, g))
+			return false;
+		break;
+	case __NR_madvise:
+		if (!(allowed & PF_QUICK_DONTNEED) || !quick_madvise(g))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	g[REG_RAX] = (greg_t)ret;
+	return true;
+}

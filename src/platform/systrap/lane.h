@@ -76,6 +76,7 @@ enum lane_op {
 };
 
 #define LANE_CALL_CLEAR (~0U) /* no call: clear guest memory, arg: address, size */
+#define LANE_CALL_SEAL (~1U) /* unmap the gate: guest code will run */
 struct lane_call {
 	u64 nr;
 	u64 arg[6];

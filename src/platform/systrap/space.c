@@ -268,11 +268,7 @@ void pf_thread_destroy(struct pf_thread *t)
 int space_seal(struct pf_thread *t)
 {
 	struct pf_space *s = t->space;
-	u64 config = g_systrap.base + STUB_CONFIG_OFFSET;
-	const struct vcall call = {
-		SYS_seccomp,
-		{ SECCOMP_SET_MODE_FILTER, 0, config + offsetof(struct stub_config, f1_prog) },
-	};
+	const struct vcall call = { LANE_CALL_SEAL, {} };
 	int err;
 
 	if (likely(s->sealed))
@@ -282,7 +278,7 @@ int space_seal(struct pf_thread *t)
 		err = batch_flush(t);
 	if (err) {
 		if (err != -ESRCH)
-			lane_misbehaved(t, "no filter");
+			lane_misbehaved(t, "no seal");
 		return -ESRCH;
 	}
 	s->sealed = true;

@@ -61,6 +61,16 @@ verified_call:
 	CALL_AT verified_syscall
 
 /*
+ * long gate_call(...): any system call, from a page of its own that is unmapped before guest code runs.
+ */
+	.pushsection .gate, "ax"
+	.globl gate_call
+	.type gate_call, @function
+gate_call:
+	CALL_AT gate_syscall
+	.popsection
+
+/*
  * The handler of every signal. On entry rdi, rsi, rdx: signal, siginfo, ucontext; rsp: the frame, on the lane's stack.
  * The guest's registers are all in the frame. Returns to the guest by sigreturn at the fast instruction.
  */

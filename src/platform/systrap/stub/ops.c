@@ -57,16 +57,25 @@ static s64 fork_space(struct lane **lane, struct lane_private **priv,
 	return 0;
 }
 
-static s64 do_syscall(const struct lane_command *cmd)
+static s64 do_syscall(const struct lane_private *priv, const struct lane_command *cmd)
 {
 	const u64 *a = cmd->arg;
 
 	if (cmd->flags & LANE_VERIFIED)
 		return verified_call((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+	if (priv->gate_open)
+		return gate_call((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
 	return fast_call((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
 }
 
-static s64 do_batch(const struct lane_call *call, u64 count)
+/* The gate cannot unmap itself. */
+static s64 close_gate(struct lane_private *priv)
+{
+	priv->gate_open = 0;
+	return fast_call(__NR_munmap, (u64)stub_gate, PAGE_SIZE, 0, 0, 0, 0);
+}
+
+static s64 do_batch(struct lane_private *priv, const struct lane_call *call, u64 count)
 {
 	u64 i;
 
@@ -76,8 +85,10 @@ static s64 do_batch(const struct lane_call *call, u64 count)
 
 		if (call->nr == LANE_CALL_CLEAR)
 			ret = guest_clear(ptr(a[0]), a[1]);
+		else if (call->nr == LANE_CALL_SEAL)
+			ret = (u64)close_gate(priv);
 		else
-			ret = (u64)fast_call((long)call->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+			ret = (u64)gate_call((long)call->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		if (ret != call->want)
 			break;
 	}
@@ -92,7 +103,7 @@ s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext,
 
 	switch (cmd->op) {
 	case LANE_SYSCALL:
-		return do_syscall(cmd);
+		return do_syscall(*priv, cmd);
 	case LANE_COPY_IN:
 		return (s64)guest_copy(window, ptr(a[0]), window_size(a[1]));
 	case LANE_COPY_OUT:
@@ -124,7 +135,7 @@ s64 lane_do_op(struct lane **lane, struct lane_private **priv, void *ucontext,
 	case LANE_FORK:
 		return fork_space(lane, priv, cmd);
 	case LANE_BATCH:
-		return do_batch((const struct lane_call *)window, a[0]);
+		return do_batch(*priv, (const struct lane_call *)window, a[0]);
 	default:
 		return ERR_NOSYS;
 	}

@@ -9,7 +9,6 @@
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
-#define PAGE_SIZE 4096UL
 #define ROBUST_LIST_HEAD_SIZE 24
 #define RSEQ_SIZE 32
 #define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))

@@ -11,6 +11,10 @@
 /* System calls at the two known instructions (entry.S); the result is as the host returns it. */
 long fast_call(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 long verified_call(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+/* Any system call, in the zygote and in a stub that has not run guest code: then the page of this
+ * function, stub_gate, is unmapped. */
+long gate_call(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+extern const u8 stub_gate[];
 
 u64 guest_copy(void *dst, const void *src, u64 size);
 u64 guest_clear(void *dst, u64 size);
@@ -47,7 +51,8 @@ struct lane_private {
 	u32 flags, cpu; /* of the last LANE_RUN */
 	u64 rseq_area; /* registered with the host; 0: none */
 	u32 rseq_size, rseq_signature;
-	u64 pad;
+	u32 gate_open; /* no guest code has run: gate_call is there */
+	u32 pad;
 };
 
 _Static_assert(sizeof(struct lane_private) == LANE_PRIVATE_SIZE, "lane_private");

@@ -70,8 +70,9 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 	*q = (struct pf_quick){};
 	if (!kernel_get()->quick_calls)
 		return;
-	q->allowed = PF_QUICK_ROBUST_LIST | PF_QUICK_TID_ADDRESS;
+	q->allowed = PF_QUICK_SELF | PF_QUICK_ROBUST_LIST | PF_QUICK_TID_ADDRESS;
 	q->tid = task_tid(t);
+	q->tgid = task_tgid(t);
 	q->blocked = t->blocked;
 	if (signal_mask_lend(t))
 		q->allowed |= PF_QUICK_SIGMASK;
@@ -79,6 +80,9 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 		q->allowed |= PF_QUICK_RSEQ;
 	if (!mm_may_have_locked(t->subject.mm))
 		q->allowed |= PF_QUICK_DONTNEED;
+	if (refcount_read(&t->mm_share->users) == 1 &&
+	    mm_brk_lend(&t->subject, &q->start_brk, &q->brk))
+		q->allowed |= PF_QUICK_BRK;
 }
 
 static void quick_take(struct task *t, const struct pf_quick *q)
@@ -93,6 +97,8 @@ static void quick_take(struct task *t, const struct pf_quick *q)
 		t->robust_list_size = ROBUST_LIST_HEAD_SIZE;
 		spin_unlock(&t->lock, &lc_task);
 	}
+	if (q->done & PF_QUICK_BRK)
+		mm_brk_back(t->subject.mm, q->brk);
 	if (q->done & PF_QUICK_TID_ADDRESS)
 		t->clear_child_tid = q->clear_child_tid;
 	if (q->done & PF_QUICK_RSEQ) {

@@ -94,33 +94,11 @@ bool signal_mask_lend(struct task *t)
 	return lend;
 }
 
-/* Meanwhile ignored signals were queued: those that t does not block were never sent. */
-static void drop_ignored(struct task *t) REQUIRES(lc_sighand)
-{
-	sigset64 waiting = (t->pending.set | t->tg->pending.set) & ~t->blocked, drop = 0;
-
-	for (; waiting; waiting &= waiting - 1) {
-		int sig = __builtin_ctzll(waiting) + 1;
-
-		if (signal_is_ignored(t->sighand, sig))
-			drop |= SIGMASK(sig);
-	}
-	sigpending_flush(&t->pending, drop);
-	sigpending_flush(&t->tg->pending, drop);
-	if (drop)
-		signal_recalc(t);
-}
-
 void signal_mask_back(struct task *t, sigset64 mask)
 {
-	struct sighand *h = t->sighand;
-
+	atomic_store_explicit(&t->mask_lent, false, memory_order_release);
 	if (mask != t->blocked)
 		signal_set_blocked(t, mask);
-	spin_lock(&h->lock, &lc_sighand);
-	atomic_store_explicit(&t->mask_lent, false, memory_order_relaxed);
-	drop_ignored(t);
-	spin_unlock(&h->lock, &lc_sighand);
 }
 
 void signal_set_temporary_mask(struct task *t, sigset64 mask)
@@ -287,12 +265,11 @@ static int signal_look(struct task *t, struct ksignal *k, bool *ret_stop, bool *
 			sig = dequeue(t, t->blocked, &k->info);
 		if (!sig)
 			break;
+		/* It was queued while it was, or might have been, blocked. */
+		if (signal_is_ignored(h, sig))
+			continue;
 		t->signal_seen = true;
 		action = &h->action[sig - 1];
-		if (action->handler == SIG_IGN_K)
-			continue;
-		if (action->handler == SIG_DFL_K && (SIGMASK(sig) & SIG_IGNORED_BY_DEFAULT))
-			continue;
 		k->action = *action;
 		if (action->handler != SIG_DFL_K && (action->flags & SA_RESETHAND))
 			action->handler = SIG_DFL_K;

@@ -87,3 +87,23 @@ u64 mm_brk(struct subject *s, u64 brk)
 		mm_populate(s, page_up(old), page_up(now) - page_up(old));
 	return now;
 }
+
+bool mm_brk_lend(struct subject *s, u64 *ret_start, u64 *ret_brk)
+{
+	struct mm *mm = s->mm;
+
+	if (rlimit_get(s->rlimits, RLIMIT_DATA) != RLIM_INFINITY)
+		return false;
+	/* Nobody else changes them. */
+	*ret_start = mm->layout.start_brk;
+	*ret_brk = mm->brk;
+	return true;
+}
+
+void mm_brk_back(struct mm *mm, u64 brk)
+{
+	spin_lock(&mm->vmas_lock, &lc_vmas);
+	if (brk >= mm->layout.start_brk && page_up(brk) == page_up(mm->brk))
+		mm->brk = brk;
+	spin_unlock(&mm->vmas_lock, &lc_vmas);
+}

@@ -85,6 +85,12 @@ u64 mm_id(const struct mm *mm);
 [[nodiscard]] int mm_mremap(struct subject *s, u64 old_addr, u64 old_size, u64 new_size, int flags,
 			    u64 new_addr, u64 *ret_addr);
 u64 mm_brk(struct subject *s, u64 brk);
+/*
+ * For a platform that answers brk calls which change no mapping (struct pf_quick), while no other task
+ * uses s->mm: false if it must not. What comes back is hostile, and dropped if it is no such change.
+ */
+bool mm_brk_lend(struct subject *s, u64 *ret_start, u64 *ret_brk);
+void mm_brk_back(struct mm *mm, u64 brk);
 [[nodiscard]] int mm_madvise(struct subject *s, u64 addr, u64 size, int advice);
 [[nodiscard]] int mm_msync(struct subject *s, u64 addr, u64 size, int flags);
 [[nodiscard]] int mm_mincore(struct subject *s, u64 addr, u64 size, struct uaddr vec);

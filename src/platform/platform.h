@@ -118,11 +118,15 @@ struct pf_fault {
 #define PF_QUICK_TID_ADDRESS 4U /* set_tid_address */
 #define PF_QUICK_RSEQ 8U /* rseq: a first registration */
 #define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
+#define PF_QUICK_BRK 32U /* brk that changes no mapping. Only if no other task has the memory */
+#define PF_QUICK_SELF 64U /* gettid, getpid, arch_prctl(ARCH_SET_FS): nothing to be told */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
 	u32 done; /* out: PF_QUICK_* that changed something: the rest is valid for these */
-	u32 tid; /* in: set_tid_address's result */
+	u32 tid, tgid; /* in */
 	u32 rseq_size, rseq_signature;
+	u64 start_brk; /* in */
+	u64 brk; /* in and out */
 	u64 blocked; /* in and out: the signal mask */
 	u64 robust_list, clear_child_tid, rseq_area; /* out: guest addresses, unchecked */
 };

@@ -87,6 +87,14 @@ static void probe_cpus(void)
 	g_systrap.many_cpus = cpus >= 2;
 }
 
+static void probe_memory(void)
+{
+	char mode[4] = "";
+
+	g_systrap.strict_memory =
+		proc_read("sys/vm/overcommit_memory", mode, sizeof(mode)) <= 0 || mode[0] == '2';
+}
+
 /* Growing a shared descriptor table costs milliseconds: have it large from the start. */
 static void presize_descriptors(void)
 {
@@ -327,6 +335,7 @@ int platform_boot(const struct pf_config *config)
 	probe_fp();
 	probe_tsc();
 	probe_cpus();
+	probe_memory();
 	err = open_mail();
 	if (err)
 		return err;

@@ -133,7 +133,8 @@ struct pf_thread {
 	} outputs; /* [owner] to go along with the next resume */
 	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
 
-	struct vcall first; /* [owner] goes before the next command; nr 0 (read): nothing */
+	struct pf_quick quick; /* [owner] what the lane was last told */
+	struct lane_call first; /* [owner] goes before the next command; nr 0 (read): nothing */
 	bool fp_in_window; /* [owner] since the last event: see fork.c */
 	bool fp_pending; /* [owner] goes before the next command: it is in the window */
 	struct batch *batch; /* [owner] calls that wait, or null (batch.c) */
@@ -179,6 +180,7 @@ struct systrap {
 	bool fsgsbase; /* [I] */
 	bool virtual_cpus; /* [I] */
 	bool many_cpus; /* [I] */
+	bool strict_memory; /* [I] the host may refuse memory that it has (overcommit_memory 2) */
 	_Atomic bool no_vm; /* the host does not let us at our stubs' memory by process_vm_readv */
 	int proc_fd; /* [I] or -1 */
 	pid_t main_tid; /* [I] the parent of all stubs */
@@ -273,10 +275,10 @@ static inline void lane_stage(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, 
 }
 /*
  * Make a call, which F1 allows and which is not expected to fail, with the next command. For the
- * guest it must not matter that it is made only when it goes on. If it fails nevertheless, and the
- * next command is LANE_RUN, the guest sees that. 0 or -ESRCH.
+ * guest it must not matter that it is made only when it goes on. If it fails nevertheless, the guest
+ * sees that if it made the same call (rseq, madvise), else the space ends. 0 or -ESRCH.
  */
-[[nodiscard]] int lane_defer(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d);
+[[nodiscard]] int lane_defer(struct pf_thread *t, const struct lane_call *call);
 /* How lane_await ends, besides with an event. */
 enum await_mode {
 	AWAIT_REQUEST, /* the request word is enough */

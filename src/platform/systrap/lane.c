@@ -110,12 +110,8 @@ static int publish(struct pf_thread *t)
 
 static void post_first(struct pf_thread *t, struct lane_command *cmd)
 {
-	u64 first[5] = { t->first.nr };
-
-	for (unsigned int i = 0; i < 4; i++)
-		first[i + 1] = t->first.arg[i];
 	/* If that fails, so will what follows. */
-	(void)!host_shared_write(&t->lane->first, first, sizeof(first));
+	(void)!host_shared_write(&t->lane->first, &t->first, sizeof(t->first));
 	cmd->flags |= LANE_FIRST;
 	t->first.nr = 0;
 }
@@ -259,6 +255,10 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
 	}
+	if (unlikely(ret_event->kind == LANE_EV_REFUSED)) {
+		lane_misbehaved(t, "the host has no memory for a mapping");
+		return -ESRCH;
+	}
 	__atomic_store_n(&t->cpu, (int)(ret_event->cpu & 0xfff), __ATOMIC_RELAXED);
 	atomic_store_explicit(&t->spin_tsc, min(ret_event->spin_tsc, t->spin_most),
 			      memory_order_relaxed);
@@ -282,12 +282,12 @@ int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64
 	return ret;
 }
 
-int lane_defer(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, u64 d)
+int lane_defer(struct pf_thread *t, const struct lane_call *call)
 {
 	lane_own(t);
 	if (pf_flush(t))
 		return -ESRCH;
-	t->first = (struct vcall){ nr, { a, b, c, d } };
+	t->first = *call;
 	return 0;
 }
 

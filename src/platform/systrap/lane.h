@@ -80,7 +80,7 @@ enum lane_op {
 struct lane_call {
 	u64 nr;
 	u64 arg[6];
-	u64 want;
+	u64 want; /* the result that is success */
 };
 
 /* Command flags. */
@@ -88,9 +88,7 @@ struct lane_call {
 #define LANE_SPIN 2U /* attended: spin for the next response */
 #define LANE_BARRIER 4U /* the next wait is the proof that this command is over: do not spin */
 #define LANE_FP_FIRST 16U /* first set the guest's FP state from the window */
-#define LANE_FIRST \
-	8U /* first make the call lane->first; if it fails and op is LANE_RUN, its error is the \
-	      guest's rax */
+#define LANE_FIRST 8U /* first make the call lane->first */
 
 enum lane_event_kind {
 	LANE_READY = 1, /* first event of a lane */
@@ -98,6 +96,7 @@ enum lane_event_kind {
 	LANE_EV_SYSCALL,
 	LANE_EV_FAULT,
 	LANE_EV_INTERRUPT,
+	LANE_EV_REFUSED, /* the host refused lane->first, and the kernel does not expect that */
 };
 
 struct lane_command {
@@ -132,10 +131,7 @@ struct lane {
 	_Alignas(64) u32 response;
 	u32 pad;
 	struct lane_command command;
-	struct {
-		u64 nr;
-		u64 arg[4];
-	} first;
+	struct lane_call first; /* LANE_FIRST */
 	/* Both ways: the kernel writes it before a LANE_RUN. */
 	struct pf_quick quick;
 	/* Both ways. */

@@ -16,6 +16,7 @@
 
 #define VM_SIZE 2048 /* from here on the copy itself matters */
 #define VM_LONG 262'144 /* longer than another worker takes to wake */
+#define DEFER_MAX (64UL << 20) /* far below what a host refuses before it has run out of memory */
 #define STRING_PIECE 512 /* divides a page */
 
 #ifndef MADV_POPULATE_READ
@@ -41,6 +42,33 @@ static int address_result(s64 ret, u64 want)
 	return ret == (s64)want ? 0 : plain_result(ret ? ret : -EIO);
 }
 
+/*
+ * A change of mappings can go along with the next command if no other lane can see that it has not
+ * happened yet, and if the host has no reason to refuse it: then its refusal ends the space.
+ */
+static bool may_defer(struct pf_thread *t, u64 size)
+{
+	bool alone;
+
+	if (size > DEFER_MAX || g_systrap.strict_memory)
+		return false;
+	systrap_lock();
+	alone = t->space->thread_count == 1;
+	systrap_unlock();
+	return alone;
+}
+
+/* A call that the filter allows at the fast instruction and that returns want. */
+static int map_call(struct pf_thread *t, const struct lane_call *c)
+{
+	const u64 *a = c->arg;
+
+	if (may_defer(t, a[1]))
+		return lane_defer(t, c);
+	return address_result(lane_syscall(t, false, (u32)c->nr, a[0], a[1], a[2], a[3], a[4], a[5]),
+			      c->want);
+}
+
 int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserve, bool growsdown)
 {
 	u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
@@ -54,8 +82,9 @@ int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserv
 
 		return batch_add(t, &call, -1, addr);
 	}
-	return address_result(
-		lane_syscall(t, false, SYS_mmap, addr, size, (u64)prot, flags, ~0UL, 0), addr);
+	return map_call(t, &(struct lane_call){ SYS_mmap,
+						{ addr, size, (u64)prot, flags, ~0UL, 0 },
+						addr });
 }
 
 int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, int fd, u64 offset)
@@ -75,12 +104,12 @@ int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, 
 
 int pf_unmap(struct pf_thread *t, u64 addr, u64 size)
 {
-	return plain_result(lane_syscall(t, false, SYS_munmap, addr, size, 0, 0, 0, 0));
+	return map_call(t, &(struct lane_call){ SYS_munmap, { addr, size }, 0 });
 }
 
 int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot)
 {
-	return plain_result(lane_syscall(t, false, SYS_mprotect, addr, size, (u64)prot, 0, 0, 0));
+	return map_call(t, &(struct lane_call){ SYS_mprotect, { addr, size, (u64)prot }, 0 });
 }
 
 int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size,
@@ -124,7 +153,7 @@ int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
 	}
 	/* To discard is no more than to have it discarded before the guest looks again. */
 	if ((advice == MADV_DONTNEED || advice == MADV_FREE) && t->space->sealed)
-		return lane_defer(t, SYS_madvise, addr, size, (u64)advice, 0);
+		return lane_defer(t, &(struct lane_call){ SYS_madvise, { addr, size, (u64)advice }, 0 });
 	return plain_result(
 		lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
 }

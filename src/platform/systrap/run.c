@@ -30,11 +30,15 @@ static int resume(struct pf_thread *t, const struct guest_regs *regs, const stru
 {
 	struct lane *lane = t->lane;
 
+	bool same = memcmp(&t->quick, quick, sizeof(*quick)) == 0;
+
 	if (marshal_give(t) || host_shared_write(&lane->regs, regs, sizeof(*regs)) ||
-	    host_shared_write(&lane->quick, quick, sizeof(*quick))) {
+	    (!same && host_shared_write(&lane->quick, quick, sizeof(*quick)))) {
 		lane_misbehaved(t, "lane unreadable");
 		return -ESRCH;
 	}
+	if (!same)
+		t->quick = *quick;
 	return lane_post(t, LANE_RUN, 0, NULL, 0);
 }
 
@@ -82,6 +86,7 @@ static void take_quick(struct pf_thread *t, struct pf_quick *quick)
 	if (!allowed || host_shared_load32(&t->lane->quick.done, &got.done) || likely(!got.done) ||
 	    host_shared_read(&got, &t->lane->quick, sizeof(got)))
 		return;
+	t->quick.done = ~0U; /* not what is there */
 	got.done &= allowed;
 	*quick = got;
 	if (got.done & PF_QUICK_RSEQ)
@@ -213,7 +218,7 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 				   RSEQ_FLAG_UNREGISTER, t->rseq_signature, 0, 0);
 		return (int)ret;
 	}
-	ret = lane_defer(t, SYS_rseq, area.v, size, 0, signature);
+	ret = lane_defer(t, &(struct lane_call){ SYS_rseq, { area.v, size, 0, signature }, 0 });
 	if (ret == 0)
 		rseq_registered(t, area.v, size, signature);
 	return ret > 0 || ret < -4095 ? -EINVAL : (int)ret;

@@ -48,7 +48,7 @@ static u64 read_gs_base(void)
 	return v;
 }
 
-static void write_fs_base(u64 v)
+void write_fs_base(u64 v)
 {
 	if (stub_config()->fsgsbase)
 		__asm__ volatile("wrfsbase %0" ::"r"(v));
@@ -149,21 +149,26 @@ static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 f
 	}
 }
 
-/* A call that could wait until the kernel had something else to say. */
-static void call_first(struct lane *lane, struct lane_private *priv, u32 op)
+/* A call that could wait until the kernel had something else to say. False: what must not fail did. */
+static bool call_first(struct lane *lane, struct lane_private *priv, u32 op)
 {
-	const u64 *a = lane->first.arg;
-	u64 nr = lane->first.nr;
-	s64 ret = fast_call((long)nr, a[0], a[1], a[2], a[3], 0, 0);
+	struct lane_call c = lane->first;
+	u64 ret = (u64)fast_call((long)c.nr, c.arg[0], c.arg[1], c.arg[2], c.arg[3], c.arg[4],
+				 c.arg[5]);
 
-	if (nr == __NR_rseq && !ret) {
-		priv->rseq_area = a[0];
-		priv->rseq_size = (u32)a[1];
-		priv->rseq_signature = (u32)a[3];
+	if (c.nr == __NR_rseq && !ret) {
+		priv->rseq_area = c.arg[0];
+		priv->rseq_size = (u32)c.arg[1];
+		priv->rseq_signature = (u32)c.arg[3];
 	}
-
-	if (ret && op == LANE_RUN)
-		lane->regs.rax = (u64)ret;
+	if (ret == c.want)
+		return true;
+	if (c.nr != __NR_rseq && c.nr != __NR_madvise)
+		return false;
+	/* The guest made this very call. */
+	if (op == LANE_RUN)
+		lane->regs.rax = ret;
+	return true;
 }
 
 /* Run commands until one says that the guest goes on. The caller has written the event. */
@@ -178,8 +183,10 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 		cpu = cmd.cpu;
 		if (cmd.flags & LANE_FP_FIRST)
 			fp_load(uc, lane->window, LANE_WINDOW_SIZE);
-		if (cmd.flags & LANE_FIRST)
-			call_first(lane, priv, cmd.op);
+		if ((cmd.flags & LANE_FIRST) && !call_first(lane, priv, cmd.op)) {
+			lane->event.kind = LANE_EV_REFUSED;
+			continue;
+		}
 		if (cmd.op == LANE_RUN)
 			break;
 		lane->event.result = lane_do_op(&lane, &priv, uc, &cmd);

@@ -6,6 +6,7 @@
 
 #include "platform/systrap/stub/quick.h"
 
+#include <asm/prctl.h>
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
@@ -69,6 +70,20 @@ static bool quick_rseq(struct pf_quick *q, struct lane_private *priv, const greg
 	return true;
 }
 
+/* All that stays within the last page. */
+static bool quick_brk(struct pf_quick *q, u64 brk)
+{
+	if (brk < q->start_brk)
+		return true;
+	if (page_up(brk) != page_up(q->brk))
+		return false;
+	if (brk != q->brk) {
+		q->brk = brk;
+		q->done |= PF_QUICK_BRK;
+	}
+	return true;
+}
+
 static bool quick_madvise(const greg_t *g)
 {
 	u64 addr = (u64)g[REG_RDI], size = (u64)g[REG_RSI];
@@ -104,6 +119,23 @@ bool quick_call(struct pf_quick *q, struct lane_private *priv, int nr, greg_t *g
 	case __NR_rseq:
 		if (!(allowed & PF_QUICK_RSEQ) || !quick_rseq(q, priv, g))
 			return false;
+		break;
+	case __NR_brk:
+		if (!(allowed & PF_QUICK_BRK) || !quick_brk(q, (u64)g[REG_RDI]))
+			return false;
+		ret = q->brk;
+		break;
+	case __NR_gettid:
+	case __NR_getpid:
+		if (!(allowed & PF_QUICK_SELF))
+			return false;
+		ret = nr == __NR_gettid ? q->tid : q->tgid;
+		break;
+	case __NR_arch_prctl:
+		if (!(allowed & PF_QUICK_SELF) || (int)g[REG_RDI] != ARCH_SET_FS ||
+		    !in_guest((u64)g[REG_RSI], 0))
+			return false;
+		write_fs_base((u64)g[REG_RSI]);
 		break;
 	case __NR_madvise:
 		if (!(allowed & PF_QUICK_DONTNEED) || !quick_madvise(g))

@@ -28,6 +28,7 @@ void marshal_inputs(struct lane *lane);
 /* Write what the kernel sent along with the resume. */
 void marshal_outputs(struct lane *lane);
 
+void write_fs_base(u64 v);
 void stub_handler(void);
 _Noreturn void lane_enter(void);
 void lane_thread_start(void);

@@ -10,9 +10,9 @@
  *
  * A task is made to look by TASK_WORK_SIGNAL in its work flags, by the interrupt flag of its fiber
  * (which ends interruptible sleeps) and by pf_interrupt of its platform thread (which ends guest
- * code). All three are set and cleared under the sighand's lock. A task that runs guest code may be changing
- * its mask unseen (mask_lent): then it is interrupted, and looks when the mask is known. SIGKILL also sets the fiber's kill
- * flag and ends internal stops.
+ * code). All three are set and cleared under the sighand's lock. A task that runs guest code may be
+ * changing its mask unseen (mask_lent): then it is interrupted, and looks when the mask is known.
+ * SIGKILL also sets the fiber's kill flag and ends internal stops.
  *
  * As Linux: signals below 32 do not queue; real-time ones do, within RLIMIT_SIGPENDING of the
  * receiver's user; an ignored signal is dropped when sent unless it is blocked; a signal that
@@ -234,8 +234,8 @@ static bool signal_prepare(struct task *t, int sig, int *ret_note) REQUIRES(lc_t
 			sigpending_flush(&other->pending, SIG_STOPS);
 		*ret_note = stop_continue(tg);
 	}
-	/* A signal that is, or may be, blocked is kept even if ignored: the handler may change before
-	 * it is unblocked. */
+	/* A signal that is, or may be, blocked is kept even if ignored: the handler may change
+	 * before it is unblocked. */
 	if ((t->blocked | t->real_blocked) & SIGMASK(sig))
 		return true;
 	return atomic_load(&t->mask_lent) || !signal_is_ignored(t->sighand, sig);

@@ -86,8 +86,9 @@ u64 mm_id(const struct mm *mm);
 			    u64 new_addr, u64 *ret_addr);
 u64 mm_brk(struct subject *s, u64 brk);
 /*
- * For a platform that answers brk calls which change no mapping (struct pf_quick), while no other task
- * uses s->mm: false if it must not. What comes back is hostile, and dropped if it is no such change.
+ * For a platform that answers brk calls which change no mapping (struct pf_quick), while no other
+ * task uses s->mm: false if it must not. What comes back is hostile, and dropped if it is no such
+ * change.
  */
 bool mm_brk_lend(struct subject *s, u64 *ret_start, u64 *ret_brk);
 void mm_brk_back(struct mm *mm, u64 brk);

@@ -34,7 +34,20 @@
 
 /* Jump targets: a label is the index of its instruction; jumps are forward only and fixed up at the
  * end. */
-enum label { NEXT, ALLOW, TRAP, NOTIFY, FAST, MMAP, MUNMAP, MPROTECT, MADVISE, ARCH_PRCTL, RANGE, LABELS };
+enum label {
+	NEXT,
+	ALLOW,
+	TRAP,
+	NOTIFY,
+	FAST,
+	MMAP,
+	MUNMAP,
+	MPROTECT,
+	MADVISE,
+	ARCH_PRCTL,
+	RANGE,
+	LABELS
+};
 
 struct assembler {
 	struct sock_filter *prog;

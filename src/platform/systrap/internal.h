@@ -275,8 +275,8 @@ static inline void lane_stage(struct pf_thread *t, u32 nr, u64 a, u64 b, u64 c, 
 }
 /*
  * Make a call, which F1 allows and which is not expected to fail, with the next command. For the
- * guest it must not matter that it is made only when it goes on. If it fails nevertheless, the guest
- * sees that if it made the same call (rseq, madvise), else the space ends. 0 or -ESRCH.
+ * guest it must not matter that it is made only when it goes on. If it fails nevertheless, the
+ * guest sees that if it made the same call (rseq, madvise), else the space ends. 0 or -ESRCH.
  */
 [[nodiscard]] int lane_defer(struct pf_thread *t, const struct lane_call *call);
 /* How lane_await ends, besides with an event. */

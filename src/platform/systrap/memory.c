@@ -65,8 +65,8 @@ static int map_call(struct pf_thread *t, const struct lane_call *c)
 
 	if (may_defer(t, a[1]))
 		return lane_defer(t, c);
-	return address_result(lane_syscall(t, false, (u32)c->nr, a[0], a[1], a[2], a[3], a[4], a[5]),
-			      c->want);
+	return address_result(
+		lane_syscall(t, false, (u32)c->nr, a[0], a[1], a[2], a[3], a[4], a[5]), c->want);
 }
 
 int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserve, bool growsdown)
@@ -82,9 +82,8 @@ int pf_map_anon(struct pf_thread *t, u64 addr, u64 size, int prot, bool noreserv
 
 		return batch_add(t, &call, -1, addr);
 	}
-	return map_call(t, &(struct lane_call){ SYS_mmap,
-						{ addr, size, (u64)prot, flags, ~0UL, 0 },
-						addr });
+	return map_call(t, &(struct lane_call){
+				   SYS_mmap, { addr, size, (u64)prot, flags, ~0UL, 0 }, addr });
 }
 
 int pf_map_file(struct pf_thread *t, u64 addr, u64 size, int prot, bool shared, int fd, u64 offset)
@@ -153,7 +152,8 @@ int pf_advise(struct pf_thread *t, u64 addr, u64 size, int advice)
 	}
 	/* To discard is no more than to have it discarded before the guest looks again. */
 	if ((advice == MADV_DONTNEED || advice == MADV_FREE) && t->space->sealed)
-		return lane_defer(t, &(struct lane_call){ SYS_madvise, { addr, size, (u64)advice }, 0 });
+		return lane_defer(
+			t, &(struct lane_call){ SYS_madvise, { addr, size, (u64)advice }, 0 });
 	return plain_result(
 		lane_syscall(t, verified, SYS_madvise, addr, size, (u64)advice, 0, 0, 0));
 }

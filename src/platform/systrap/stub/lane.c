@@ -149,7 +149,8 @@ static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 f
 	}
 }
 
-/* A call that could wait until the kernel had something else to say. False: what must not fail did. */
+/* A call that could wait until the kernel had something else to say. False: what must not fail did.
+ */
 static bool call_first(struct lane *lane, struct lane_private *priv, u32 op)
 {
 	struct lane_call c = lane->first;

@@ -1,7 +1,7 @@
 /*
- * System calls that the lane answers itself, if the kernel allows it (struct pf_quick): they concern
- * this thread alone, and the kernel hears of them with the next event. Whatever is unusual about a
- * call is left to the kernel, before anything has been changed.
+ * System calls that the lane answers itself, if the kernel allows it (struct pf_quick): they
+ * concern this thread alone, and the kernel hears of them with the next event. Whatever is unusual
+ * about a call is left to the kernel, before anything has been changed.
  */
 
 #include "platform/systrap/stub/quick.h"
@@ -45,8 +45,8 @@ static bool quick_sigmask(struct pf_quick *q, const greg_t *g)
 			return false;
 		}
 	}
-	if (old && (!in_guest(old, sizeof(before)) ||
-		    guest_copy((void *)old, &before, sizeof(before))))
+	if (old &&
+	    (!in_guest(old, sizeof(before)) || guest_copy((void *)old, &before, sizeof(before))))
 		return false;
 	if (mask != before) {
 		q->blocked = mask;

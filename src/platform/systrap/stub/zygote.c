@@ -252,8 +252,8 @@ void zygote_main(void)
 	if (ret < 0)
 		quit(4);
 	CALL(madvise, mail, PAGE_SIZE, MADV_DONTFORK, 0, 0);
-	/* Before the second filter, which each stub adds: building this one takes longer than all the rest
-	 * of a stub. */
+	/* Before the second filter, which each stub adds: building this one takes longer than all
+	 * the rest of a stub. */
 	if (!err)
 		err = (int)CALL(seccomp, SECCOMP_SET_MODE_FILTER, 0, &cfg->f1_prog, 0, 0);
 	mail->error = err;

@@ -1,0 +1,329 @@
+/*
+ * Calls that concern their thread alone, and changes of mappings: what they did must be seen by all
+ * others at once, also by those who learn of it without a call.
+ */
+#include "tap.h"
+#include <asm/prctl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#define PAGE 4096
+
+/* Shared with the children; who waits for a step makes no call. */
+static struct {
+	_Atomic int step;
+	_Atomic int result;
+} * shared;
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	caught++;
+}
+
+static void reach(int step)
+{
+	shared->step = step;
+}
+
+static void await_step(int step)
+{
+	while (shared->step < step)
+		__builtin_ia32_pause();
+}
+
+static void mask(int how, int signal)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	need(sigprocmask(how, &set, NULL) == 0);
+}
+
+static bool pends(int signal)
+{
+	sigset_t set;
+	need(sigpending(&set) == 0);
+	return sigismember(&set, signal);
+}
+
+static pid_t start(void (*child)(void))
+{
+	pid_t pid;
+
+	shared->step = 0;
+	pid = fork();
+	if (pid == 0) {
+		child();
+		_exit(0);
+	}
+	need(pid > 0);
+	return pid;
+}
+
+static int finish(pid_t pid)
+{
+	int status;
+	need(waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
+static void blocks_fatal(void)
+{
+	mask(SIG_BLOCK, SIGTERM);
+	reach(1);
+	await_step(2);
+	need(pends(SIGTERM));
+}
+
+static void test_blocks_fatal(void)
+{
+	pid_t pid = start(blocks_fatal);
+	await_step(1);
+	need(kill(pid, SIGTERM) == 0);
+	reach(2);
+	ok(finish(pid) == 0, "a blocked signal does not kill who makes no other call");
+}
+
+static void unblocks(void)
+{
+	signal(SIGUSR1, on_signal);
+	mask(SIG_BLOCK, SIGUSR1);
+	getppid();
+	mask(SIG_UNBLOCK, SIGUSR1);
+	reach(1);
+	while (!caught)
+		__builtin_ia32_pause();
+}
+
+static void test_unblocks(void)
+{
+	pid_t pid = start(unblocks);
+	await_step(1);
+	need(kill(pid, SIGUSR1) == 0);
+	ok(finish(pid) == 0, "an unblocked signal reaches who makes no other call");
+}
+
+static void handles_at_once(void)
+{
+	signal(SIGUSR1, on_signal);
+	mask(SIG_BLOCK, SIGUSR1);
+	reach(1);
+	await_step(2);
+	need(caught == 0);
+	mask(SIG_UNBLOCK, SIGUSR1);
+	need(caught == 1);
+}
+
+static void test_handles_at_once(void)
+{
+	pid_t pid = start(handles_at_once);
+	await_step(1);
+	need(kill(pid, SIGUSR1) == 0);
+	reach(2);
+	ok(finish(pid) == 0, "a waiting signal is taken when it is unblocked");
+}
+
+static void keeps_ignored(void)
+{
+	signal(SIGUSR1, SIG_IGN);
+	mask(SIG_BLOCK, SIGUSR1);
+	reach(1);
+	await_step(2);
+	need(pends(SIGUSR1));
+	signal(SIGUSR1, on_signal);
+	mask(SIG_UNBLOCK, SIGUSR1);
+}
+
+static void test_keeps_ignored(void)
+{
+	pid_t pid = start(keeps_ignored);
+	await_step(1);
+	need(kill(pid, SIGUSR1) == 0);
+	reach(2);
+	ok(finish(pid) == 0, "an ignored signal that is blocked waits");
+}
+
+static void *taker(void *arg)
+{
+	(void)arg;
+	mask(SIG_UNBLOCK, SIGUSR1);
+	reach(1);
+	while (!caught)
+		__builtin_ia32_pause();
+	return NULL;
+}
+
+static void other_thread_takes(void)
+{
+	pthread_t thread;
+	signal(SIGUSR1, on_signal);
+	mask(SIG_BLOCK, SIGUSR1);
+	need(pthread_create(&thread, NULL, taker, NULL) == 0);
+	need(pthread_join(thread, NULL) == 0);
+}
+
+static void test_other_thread_takes(void)
+{
+	pid_t pid = start(other_thread_takes);
+	await_step(1);
+	need(kill(pid, SIGUSR1) == 0);
+	ok(finish(pid) == 0, "a process's signal finds the thread that has unblocked it");
+}
+
+static void test_masks(void)
+{
+	sigset_t set, old;
+	uint64_t *bad = (uint64_t *)8;
+
+	sigfillset(&set);
+	need(sigprocmask(SIG_SETMASK, &set, &old) == 0);
+	need(sigprocmask(SIG_SETMASK, &old, &set) == 0);
+	ok(!sigismember(&set, SIGKILL) && !sigismember(&set, SIGSTOP) && sigismember(&set, SIGUSR1),
+	   "KILL and STOP are never blocked");
+	ok(syscall(SYS_rt_sigprocmask, SIG_BLOCK, bad, NULL, 8) == -1 && errno == EFAULT,
+	   "a bad set: EFAULT");
+	ok(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, bad, 8) == -1 && errno == EFAULT,
+	   "a bad old set: EFAULT");
+	ok(syscall(SYS_rt_sigprocmask, 7, &set, NULL, 8) == -1 && errno == EINVAL, "a bad how");
+	ok(syscall(SYS_rt_sigprocmask, 7, NULL, NULL, 8) == 0, "a bad how without a set");
+	ok(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, NULL, 4) == -1 && errno == EINVAL,
+	   "a bad size");
+	ok(syscall(SYS_rt_sigprocmask, SIG_BLOCK, (void *)-8UL, NULL, 8) == -1 && errno == EFAULT,
+	   "an address above all");
+}
+
+static void *ids(void *arg)
+{
+	int *id = arg;
+	id[0] = getpid();
+	id[1] = gettid();
+	return NULL;
+}
+
+static void test_ids(void)
+{
+	int id[2] = {};
+	pthread_t thread;
+	pid_t pid, parent = getpid();
+
+	need(pthread_create(&thread, NULL, ids, id) == 0 && pthread_join(thread, NULL) == 0);
+	ok(id[0] == parent && id[1] != parent, "a thread's ids");
+	pid = fork();
+	if (pid == 0)
+		_exit(getpid() == gettid() && getpid() != parent ? 0 : 1);
+	ok(finish(pid) == 0, "a child's ids");
+	ok(syscall(SYS_set_tid_address, &id[0]) == gettid(), "set_tid_address gives the id");
+	need(syscall(SYS_set_tid_address, NULL) == gettid());
+}
+
+static void test_brk(void)
+{
+	char *start = sbrk(0), *end = (char *)(((uintptr_t)start + PAGE - 1) & -PAGE);
+
+	need(brk(end + 100) == 0);
+	end[99] = 1;
+	ok(sbrk(0) == end + 100, "brk grows");
+	ok(brk(end + 200) == 0 && sbrk(0) == end + 200, "brk grows within its page");
+	end[199] = 1;
+	ok(brk(end + PAGE) == 0 && brk(end + PAGE + 1) == 0 && sbrk(0) == end + PAGE + 1,
+	   "brk grows over the page's end");
+	end[PAGE] = 1;
+	ok(brk(end) == 0 && sbrk(0) == end, "brk shrinks");
+	ok(syscall(SYS_brk, 1) == (long)end, "brk below its start changes nothing");
+	pid_t pid = fork();
+	if (pid == 0) {
+		end[0] = 1;
+		_exit(0);
+	}
+	int status = finish(pid);
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "what brk gave back is gone");
+	need(brk(start) == 0);
+}
+
+static void test_fs_base(void)
+{
+	unsigned long base, old;
+	long set;
+
+	need(syscall(SYS_arch_prctl, ARCH_GET_FS, &old) == 0);
+	/* Nothing that uses thread-local storage may run in between. */
+	__asm__ volatile("syscall"
+			 : "=a"(set)
+			 : "0"(SYS_arch_prctl), "D"(ARCH_SET_FS), "S"(-1L)
+			 : "rcx", "r11", "memory");
+	need(syscall(SYS_arch_prctl, ARCH_GET_FS, &base) == 0);
+	ok(set == -EPERM && base == old, "an FS base above user space is refused");
+	__asm__ volatile("syscall"
+			 : "=a"(set)
+			 : "0"(SYS_arch_prctl), "D"(ARCH_SET_FS), "S"(old)
+			 : "rcx", "r11", "memory");
+	ok(set == 0 && errno >= 0, "the FS base can be set");
+}
+
+static void test_mappings(void)
+{
+	int fd[2];
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(pipe(fd) == 0 && p != MAP_FAILED);
+	need(write(fd[1], "abc", 3) == 3);
+	ok(read(fd[0], p, 3) == 3 && memcmp(p, "abc", 3) == 0, "a call writes to a new mapping");
+	need(mprotect(p, PAGE, PROT_READ) == 0);
+	need(write(fd[1], "d", 1) == 1);
+	ok(read(fd[0], p, 1) == -1 && errno == EFAULT, "a call does not write to protected memory");
+	ok(p[2] == 'c', "protected memory keeps its contents");
+	need(munmap(p, PAGE) == 0);
+	ok(write(fd[1], p, 1) == -1 && errno == EFAULT, "a call does not read unmapped memory");
+	need(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p);
+	ok(write(fd[1], p + 2, 1) == 1 && p[2] == 0, "memory mapped anew is clear");
+	need(munmap(p, 2 * PAGE) == 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		p[0] = 1;
+		_exit(0);
+	}
+	int status = finish(pid);
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV,
+	   "unmapped memory is gone in a child");
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void test_discard(void)
+{
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(p != MAP_FAILED);
+	p[0] = p[PAGE] = 1;
+	ok(madvise(p, PAGE, MADV_DONTNEED) == 0 && p[0] == 0 && p[PAGE] == 1,
+	   "memory is discarded");
+	ok(madvise(p + 1, PAGE, MADV_DONTNEED) == -1 && errno == EINVAL, "a misaligned address");
+	need(munmap(p + PAGE, PAGE) == 0);
+	ok(madvise(p, 2 * PAGE, MADV_DONTNEED) == -1 && errno == ENOMEM, "a hole");
+	ok(mlock(p, PAGE) == 0 && madvise(p, PAGE, MADV_DONTNEED) == -1 && errno == EINVAL,
+	   "locked memory is not discarded");
+	need(munmap(p, PAGE) == 0);
+}
+
+int main(void)
+{
+	tap_begin();
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	need(shared != MAP_FAILED);
+	test_blocks_fatal();
+	test_unblocks();
+	test_handles_at_once();
+	test_keeps_ignored();
+	test_other_thread_takes();
+	test_masks();
+	test_ids();
+	test_brk();
+	test_fs_base();
+	test_mappings();
+	test_discard();
+	return tap_end();
+}

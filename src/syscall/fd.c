@@ -5,9 +5,11 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "fs/tmpfs/memfd.h"
 #include "ipc/pipe.h"
+#include "kernel/fasync.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 #include "vfs/locks.h"
@@ -97,75 +99,51 @@ long sys_dup3(struct task *t, int old, int new, int flags)
 
 /* ---- fcntl ---- */
 
-struct f_owner {
-	int type, pid;
-};
-
-static long fcntl_setfl(struct task *t, struct file *f, u32 arg)
+static long fcntl_setfl(struct task *t, struct file *f, int fd, u32 arg)
 {
 	u32 flags = (f->flags & ~(u32)SETFL_FLAGS) | (arg & SETFL_FLAGS);
+	int err = file_setfl(&t->subject, f, flags);
 
-	return file_setfl(&t->subject, f, flags);
+	return err ? err : fasync_update(f, fd);
 }
 
-static long fcntl_owner(struct task *t, struct file *f, int cmd, u64 arg)
+/* F_SETOWN and FIOSETOWN: a process, or with a minus a group. */
+static long set_owner(struct task *t, struct file *f, s32 who)
 {
-	struct f_owner owner;
-	s32 pid;
+	struct file_owner_ex o = { .type = F_OWNER_PID, .pid = who };
+
+	if (who == INT32_MIN)
+		return -EINVAL;
+	if (who < 0)
+		o = (struct file_owner_ex){ .type = F_OWNER_PGRP, .pid = -who };
+	return fasync_set_owner(t, f, &o);
+}
+
+static s32 get_owner(struct task *t, struct file *f)
+{
+	struct file_owner_ex o;
+
+	fasync_get_owner(t, f, &o);
+	return o.type == F_OWNER_PGRP ? -o.pid : o.pid;
+}
+
+static long fcntl_owner_ex(struct task *t, struct file *f, int cmd, u64 arg)
+{
+	struct file_owner_ex o;
 	int err;
 
-	spin_lock(&f->lock, &lc_file);
-	pid = (s32)f->owner_pid;
-	spin_unlock(&f->lock, &lc_file);
-	switch (cmd) {
-	case F_GETOWN:
-		return pid;
-	case F_GETOWN_EX:
-		owner.type = pid < 0 ? F_OWNER_PGRP : F_OWNER_PID;
-		owner.pid = pid < 0 ? -pid : pid;
-		return copy_out(&t->subject, UADDR(arg), &owner, sizeof(owner));
-	case F_SETOWN_EX:
-		err = copy_in(&t->subject, &owner, UADDR(arg), sizeof(owner));
-		if (err)
-			return err;
-		if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
-			return -EINVAL;
-		pid = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
-		break;
-	default:
-		pid = (s32)arg;
-		if (pid == INT32_MIN)
-			return -EINVAL;
+	if (cmd == F_GETOWN_EX) {
+		fasync_get_owner(t, f, &o);
+		return copy_out(&t->subject, UADDR(arg), &o, sizeof(o));
 	}
-	if (pid) {
-		bool found;
-
-		tasks_lock();
-		found = pid < 0 ? pgrp_find(task_pid_ns(t), (u32)-pid) :
-				  (void *)task_find(task_pid_ns(t), (u32)pid);
-		tasks_unlock();
-		if (!found)
-			return -ESRCH;
-	}
-	spin_lock(&f->lock, &lc_file);
-	f->owner_pid = (u32)pid;
-	spin_unlock(&f->lock, &lc_file);
-	return 0;
-}
-
-static long fcntl_sig(struct file *f, int cmd, u64 arg)
-{
-	long ret = 0;
-
-	if (cmd == F_SETSIG && arg > GUEST_NSIG)
+	err = copy_in(&t->subject, &o, UADDR(arg), sizeof(o));
+	if (err)
+		return err;
+	if (o.type < F_OWNER_TID || o.type > F_OWNER_PGRP)
 		return -EINVAL;
-	spin_lock(&f->lock, &lc_file);
-	if (cmd == F_SETSIG)
-		f->owner_sig = (int)arg;
-	else
-		ret = f->owner_sig;
-	spin_unlock(&f->lock, &lc_file);
-	return ret;
+	if (o.pid < 0)
+		return -ESRCH;
+	return fasync_set_owner(t, f, &o);
 }
 
 /* ---- locks ---- */
@@ -305,19 +283,22 @@ long sys_flock(struct task *t, int fd, int op)
 }
 
 /* Commands on the file, not only the descriptor. */
-static long fcntl_file(struct task *t, struct file *f, int cmd, u64 arg)
+static long fcntl_file(struct task *t, struct file *f, int fd, int cmd, u64 arg)
 {
 	switch (cmd) {
 	case F_SETFL:
-		return fcntl_setfl(t, f, (u32)arg);
+		return fcntl_setfl(t, f, fd, (u32)arg);
 	case F_GETOWN:
+		return get_owner(t, f);
 	case F_SETOWN:
+		return set_owner(t, f, (s32)arg);
 	case F_GETOWN_EX:
 	case F_SETOWN_EX:
-		return fcntl_owner(t, f, cmd, arg);
+		return fcntl_owner_ex(t, f, cmd, arg);
 	case F_GETSIG:
+		return fasync_get_signal(f);
 	case F_SETSIG:
-		return fcntl_sig(f, cmd, arg);
+		return arg > GUEST_NSIG ? -EINVAL : fasync_set_signal(f, (int)arg);
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_fcntl(&t->subject, f, cmd, arg);
@@ -367,7 +348,7 @@ long sys_fcntl(struct task *t, int fd, int cmd, u64 arg)
 		ret = f->flags & O_PATH ? -EBADF : fcntl_setlk(t, fd, f, cmd, UADDR(arg));
 		break;
 	default:
-		ret = f->flags & O_PATH ? -EBADF : fcntl_file(t, f, cmd, arg);
+		ret = f->flags & O_PATH ? -EBADF : fcntl_file(t, f, fd, cmd, arg);
 	}
 	file_put(f);
 	return ret;
@@ -375,15 +356,32 @@ long sys_fcntl(struct task *t, int fd, int cmd, u64 arg)
 
 /* ---- ioctl ---- */
 
-static long ioctl_set_flag(struct task *t, struct file *f, u64 arg, u32 flag)
+static long ioctl_set_flag(struct task *t, struct file *f, int fd, u64 arg, u32 flag)
 {
 	u32 on, flags = f->flags;
 	int err = copy_in(&t->subject, &on, UADDR(arg), sizeof(on));
 
 	if (err)
 		return err;
+	if (flag == O_ASYNC && (!on != !(flags & O_ASYNC)) && !f->ops->waitq)
+		return -ENOTTY;
 	flags = on ? flags | flag : flags & ~flag;
-	return file_setfl(&t->subject, f, flags);
+	err = file_setfl(&t->subject, f, flags);
+	return err ? err : fasync_update(f, fd);
+}
+
+/* The owner of a socket. */
+static long ioctl_owner(struct task *t, struct file *f, u32 cmd, u64 arg)
+{
+	s32 who;
+	int err;
+
+	if (cmd == FIOGETOWN || cmd == SIOCGPGRP) {
+		who = get_owner(t, f);
+		return copy_out(&t->subject, UADDR(arg), &who, sizeof(who));
+	}
+	err = copy_in(&t->subject, &who, UADDR(arg), sizeof(who));
+	return err ? err : set_owner(t, f, who);
 }
 
 static long ioctl_file(struct task *t, struct file *f, u32 cmd, u64 arg)
@@ -421,14 +419,21 @@ long sys_ioctl(struct task *t, int fd, u32 cmd, u64 arg)
 		ret = fd_set_flags(t->subject.files, fd, 0);
 		break;
 	case FIONBIO:
-		ret = ioctl_set_flag(t, f, arg, O_NONBLOCK);
+		ret = ioctl_set_flag(t, f, fd, arg, O_NONBLOCK);
 		break;
 	case FIOASYNC:
-		ret = ioctl_set_flag(t, f, arg, O_ASYNC);
+		ret = ioctl_set_flag(t, f, fd, arg, O_ASYNC);
 		break;
 	case FIONREAD:
 	case FIGETBSZ:
 		ret = ioctl_inode(t, f, cmd, arg);
+		break;
+	case FIOSETOWN:
+	case SIOCSPGRP:
+	case FIOGETOWN:
+	case SIOCGPGRP:
+		ret = S_ISSOCK(f->inode->mode) ? ioctl_owner(t, f, cmd, arg) :
+						 ioctl_file(t, f, cmd, arg);
 		break;
 	default:
 		ret = ioctl_file(t, f, cmd, arg);

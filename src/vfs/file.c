@@ -163,6 +163,8 @@ void file_put(struct file *f)
 	notify_close(f);
 	if (!list_empty(&f->epitems))
 		OPS(epoll_file_hooks)->epoll_release(f);
+	if (f->fasync)
+		OPS(kernel_fasync_hooks)->release(f);
 	locks_drop_file(f);
 	if (f->ops->release)
 		f->ops->release(f);

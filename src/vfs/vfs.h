@@ -303,8 +303,7 @@ struct file {
 	_Atomic s32 write_claim; /* [a] its part of inode->writers: 1, 0 or -1 */
 	struct spin lock; /* class lc_file */
 	struct list epitems; /* [lc_file] epoll registrations on this file */
-	u32 owner_pid; /* [lc_file] F_SETOWN */
-	int owner_sig;
+	struct fasync *fasync; /* [a] owned; made by F_SETOWN, F_SETSIG, O_ASYNC */
 };
 
 /* ---- files ---- */
@@ -390,6 +389,11 @@ struct file_hooks {
 	void (*epoll_release)(struct file *f);
 };
 DECLARE_OPS(struct file_hooks, epoll_file_hooks);
+/* What src/kernel fills in: f->fasync goes. */
+struct fasync_hooks {
+	void (*release)(struct file *f);
+};
+DECLARE_OPS(struct fasync_hooks, kernel_fasync_hooks);
 
 /* What ipc and net fill in. */
 struct vfs_hooks {

@@ -1,0 +1,282 @@
+/*
+ * Files that signal their owner: F_SETOWN, F_SETSIG, O_ASYNC; fcntl(2), fs/fcntl.c of Linux.
+ *
+ * An open file that was ever told an owner or a signal has a struct fasync. With O_ASYNC it waits
+ * on the file's wait queue. A wake comes with short locks held, under which no signal can be sent:
+ * it notes the events and arms a timer that has expired already, whose callback sends.
+ *
+ * Differences from Linux: changes that follow one another at once may be told by one signal (as
+ * SIGIO they would be merged anyway); no SIGURG.
+ */
+
+#include "kernel/fasync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "arena/slab.h"
+#include "cred/cred.h"
+#include "kernel/pid.h"
+#include "kernel/signal.h"
+#include "kernel/task.h"
+#include "sched/timer.h"
+#include "sched/waitq.h"
+#include "vfs/vfs.h"
+
+struct fasync {
+	struct waiter waiter; /* [file's pos_lock] on the file's queue with O_ASYNC */
+	struct timer timer;
+	struct file *file; /* [I] not owned */
+	_Atomic u32 events; /* [a] not yet told */
+	/* By file->lock: */
+	struct pid *pid; /* owned; null: nobody */
+	int type; /* F_OWNER_* */
+	u32 uid, euid; /* of who set the owner */
+	int sig; /* 0: SIGIO */
+	int fd; /* by which O_ASYNC was set */
+};
+
+SLAB_CLASS(fasync, struct fasync, TRANSIENT(struct fasync, timer.slot));
+
+DECLARE_OPS(struct waiter_ops, fasync_waiter_ops);
+DECLARE_OPS(struct timer_ops, fasync_timer_ops);
+
+static struct fasync *fasync_of(const struct file *f)
+{
+	return __atomic_load_n(&f->fasync, __ATOMIC_ACQUIRE);
+}
+
+/* Make it if it is not there; null when memory is short. */
+static struct fasync *fasync_make(struct file *f)
+{
+	struct fasync *old = fasync_of(f), *new;
+
+	if (old)
+		return old;
+	new = slab_alloc(&slab_fasync);
+	if (!new)
+		return NULL;
+	waiter_init(&new->waiter, OPS(fasync_waiter_ops));
+	timer_init(&new->timer, OPS(fasync_timer_ops));
+	new->file = f;
+	if (__atomic_compare_exchange_n(&f->fasync, &old, new, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return new;
+	slab_free(&slab_fasync, new);
+	return old;
+}
+
+/* ---- signals ---- */
+
+/* sigio_perm of Linux. */
+static bool may_signal(const struct fasync *a, struct task *t)
+{
+	const struct cred *c = task_get_cred(t);
+	bool ret = a->euid == 0 || a->euid == c->suid || a->euid == c->uid || a->uid == c->suid ||
+		   a->uid == c->uid;
+
+	cred_put(c);
+	return ret;
+}
+
+static void send_one(const struct fasync *a, struct task *t, const siginfo_t *info)
+	REQUIRES(lc_tasks)
+{
+	siginfo_t plain;
+
+	if (!t || !may_signal(a, t))
+		return;
+	if (signal_post(t, info, a->type != F_OWNER_TID, NULL) == -EAGAIN) {
+		siginfo_kernel(&plain, SIGIO); /* the queue is full */
+		(void)signal_post(t, &plain, a->type != F_OWNER_TID, NULL);
+	}
+}
+
+/* a: a copy, with its own reference to the pid. */
+static void send(const struct fasync *a, int code, u32 band)
+{
+	struct thread_group *tg, *next;
+	siginfo_t info;
+
+	siginfo_kernel(&info, a->sig ? a->sig : SIGIO);
+	if (a->sig) {
+		info.si_code = code;
+		info.si_band = (long)band;
+		info.si_fd = a->fd;
+	}
+	tasks_lock();
+	if (a->type == F_OWNER_TID)
+		send_one(a, a->pid->task, &info);
+	else if (a->type == F_OWNER_PID && a->pid->tg)
+		send_one(a, a->pid->tg->leader, &info);
+	else if (a->type == F_OWNER_PGRP && a->pid->pgrp)
+		list_for_each_safe(tg, next, &a->pid->pgrp->members, pgrp_link)
+			send_one(a, tg->leader, &info);
+	tasks_unlock();
+}
+
+static void fasync_expire(struct timer *timer)
+{
+	struct fasync *a = container_of(timer, struct fasync, timer), copy;
+	u32 events = atomic_exchange(&a->events, 0);
+	struct file *f = a->file;
+
+	spin_lock(&f->lock, &lc_file);
+	copy = *a;
+	if (copy.pid)
+		pid_get(copy.pid);
+	spin_unlock(&f->lock, &lc_file);
+	if (!copy.pid)
+		return;
+	if (f->readable && events & (EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP))
+		send(&copy, POLL_IN, EPOLLIN | EPOLLRDNORM);
+	if (f->writable && events & (EPOLLOUT | EPOLLWRNORM | EPOLLERR))
+		send(&copy, POLL_OUT, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+	pid_put(copy.pid);
+}
+
+DEFINE_OPS(struct timer_ops, fasync_timer_ops) = { .expire = fasync_expire };
+
+static bool fasync_wake(struct waiter *w, u32 events)
+{
+	struct fasync *a = container_of(w, struct fasync, waiter);
+
+	atomic_fetch_or(&a->events, events);
+	/* Without memory for the timer the signal is lost. */
+	if (timer_arm(&a->timer, 0))
+		return false;
+	return false;
+}
+
+DEFINE_OPS(struct waiter_ops, fasync_waiter_ops) = { .wake = fasync_wake };
+
+int fasync_update(struct file *f, int fd)
+{
+	struct waitq *q = f->ops->waitq ? f->ops->waitq(f) : NULL;
+	struct fasync *a = fasync_of(f);
+
+	if (!q)
+		return 0;
+	if (!a && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_ASYNC))
+		return 0;
+	a = fasync_make(f);
+	if (!a)
+		return -ENOMEM;
+	mutex_lock(&f->pos_lock, &lc_file_pos);
+	if (f->flags & O_ASYNC && !a->waiter.queue) {
+		spin_lock(&f->lock, &lc_file);
+		a->fd = fd;
+		spin_unlock(&f->lock, &lc_file);
+		waitq_add(q, &a->waiter, ~0U);
+		(void)file_poll(f); /* from now on every change is announced */
+	} else if (!(f->flags & O_ASYNC)) {
+		waitq_remove(&a->waiter);
+	}
+	mutex_unlock(&f->pos_lock, &lc_file_pos);
+	return 0;
+}
+
+/* The last reference to f goes. */
+static void fasync_release(struct file *f)
+{
+	struct fasync *a = f->fasync;
+
+	waitq_remove(&a->waiter);
+	timer_cancel_sync(&a->timer);
+	pid_put(a->pid);
+	slab_free(&slab_fasync, a);
+}
+
+DEFINE_OPS(struct fasync_hooks, kernel_fasync_hooks) = { .release = fasync_release };
+
+/* ---- owner and signal ---- */
+
+static struct pid *find_owner(struct task *t, const struct file_owner_ex *o)
+{
+	struct pid *pid = NULL;
+
+	tasks_lock();
+	pid = pid_find(task_pid_ns(t), (u32)o->pid);
+	if (pid)
+		pid_get(pid);
+	tasks_unlock();
+	return pid;
+}
+
+int fasync_set_owner(struct task *t, struct file *f, const struct file_owner_ex *o)
+{
+	struct pid *pid = NULL, *old;
+	struct fasync *a;
+
+	if (o->pid) {
+		pid = find_owner(t, o);
+		if (!pid)
+			return -ESRCH;
+	}
+	a = fasync_make(f);
+	if (!a) {
+		pid_put(pid);
+		return -ENOMEM;
+	}
+	spin_lock(&f->lock, &lc_file);
+	old = a->pid;
+	a->pid = pid;
+	a->type = o->type;
+	a->uid = t->subject.cred->uid;
+	a->euid = t->subject.cred->euid;
+	spin_unlock(&f->lock, &lc_file);
+	pid_put(old);
+	return 0;
+}
+
+void fasync_get_owner(struct task *t, struct file *f, struct file_owner_ex *ret)
+{
+	struct fasync *a = fasync_of(f);
+	struct pid *pid = NULL;
+
+	*ret = (struct file_owner_ex){ .type = F_OWNER_TID };
+	if (!a)
+		return;
+	spin_lock(&f->lock, &lc_file);
+	ret->type = a->type;
+	pid = a->pid;
+	if (pid)
+		pid_get(pid);
+	spin_unlock(&f->lock, &lc_file);
+	if (!pid)
+		return;
+	tasks_lock();
+	if (ret->type == F_OWNER_TID ? (void *)pid->task :
+	    ret->type == F_OWNER_PID ? (void *)pid->tg :
+				       (void *)pid->pgrp)
+		ret->pid = (int)pid_nr(pid, task_pid_ns(t));
+	tasks_unlock();
+	pid_put(pid);
+}
+
+int fasync_set_signal(struct file *f, int sig)
+{
+	struct fasync *a = fasync_make(f);
+
+	if (!a)
+		return -ENOMEM;
+	spin_lock(&f->lock, &lc_file);
+	a->sig = sig;
+	spin_unlock(&f->lock, &lc_file);
+	return 0;
+}
+
+int fasync_get_signal(struct file *f)
+{
+	struct fasync *a = fasync_of(f);
+	int sig = 0;
+
+	if (!a)
+		return 0;
+	spin_lock(&f->lock, &lc_file);
+	sig = a->sig;
+	spin_unlock(&f->lock, &lc_file);
+	return sig;
+}

@@ -60,7 +60,7 @@ attack() {
 for seed in $SEEDS; do
 	attack "randcall $seed" ./randcall "$seed" --in-sandbox
 done
-for program in highmem storm stub_calls stub_hide stub_lanes; do
+for program in highmem readproc storm stub_calls stub_hide stub_lanes; do
 	attack "$program" "./$program"
 done
 

@@ -3,6 +3,8 @@
  */
 #include "tap.h"
 #include <asm/prctl.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 
@@ -144,6 +146,78 @@ static void arch(void)
 	need(result == block[0]);
 }
 
+/* CAP_SYS_RESOURCE, which a container's root may lack. */
+static bool is_able(void)
+{
+	return prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) != -1;
+}
+
+static void test_memory_options(void)
+{
+	is_int(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 0, "huge pages are not disabled");
+	is_int(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0, "disable them");
+	is_int(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1, "they are");
+	pid_t child = tap_fork();
+	if (child == 0)
+		_exit(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1 ? 0 : 1);
+	is_exit(tap_wait(child), 0, "in a child too");
+	is_int(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0, "enable them");
+	is_err(prctl(PR_GET_THP_DISABLE, 1, 0, 0, 0), EINVAL, "an argument too many");
+	is_err(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 1), EINVAL, "or here");
+	unsigned int size = 0;
+	is_int(prctl(PR_SET_MM, PR_SET_MM_MAP_SIZE, &size, 0, 0), 0, "the size of a memory map");
+	is_int(size, sizeof(struct prctl_mm_map), "which is known");
+	is_err(prctl(PR_SET_MM, PR_SET_MM_MAP, 8, 3, 0), EINVAL, "a map of another size");
+	is_err(prctl(PR_SET_MM, PR_SET_MM_ARG_START, 8, 0, 0), is_able() ? EINVAL : EPERM,
+	       "arguments at nothing");
+	is_err(prctl(PR_SET_MM, PR_SET_MM_ARG_START, 8, 1, 0), EINVAL, "an argument too many");
+	is_err(prctl(PR_SET_MM, 99, &size, 0, 0), is_able() ? EINVAL : EPERM, "an unknown part");
+}
+
+static void set_arguments(void)
+{
+	static char title[] = "another title";
+	char text[64];
+	if (!is_able())
+		return;
+	/* The end may not come before the start at any time. */
+	need(prctl(PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 0) == 0);
+	need(prctl(PR_SET_MM, PR_SET_MM_ARG_END, title + sizeof(title), 0, 0) == 0);
+	int fd = open("/proc/self/cmdline", O_RDONLY);
+	need(read(fd, text, sizeof(text)) == (ssize_t)sizeof(title) && strcmp(text, title) == 0);
+}
+
+static void no_set_arguments(void)
+{
+	need(setresuid(65534, 65534, 65534) == 0);
+	need_err(prctl(PR_SET_MM, PR_SET_MM_ARG_START, &errno, 0, 0), EPERM);
+	need_err(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0), EPERM);
+}
+
+static void test_others(void)
+{
+	is_int(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT, "PR_MCE_KILL_GET");
+	is_int(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0), 0, "PR_MCE_KILL_SET");
+	is_int(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_EARLY, "is kept");
+	is_int(prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0), 0, "PR_MCE_KILL_CLEAR");
+	is_int(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT, "as it was");
+	is_err(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 3, 0, 0), EINVAL, "an unknown policy");
+	is_err(prctl(PR_MCE_KILL, 7, 0, 0, 0), EINVAL, "an unknown command");
+	ok(!is_able() || prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == 0, "PR_GET_IO_FLUSHER");
+	ok(!is_able() || prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0, "PR_SET_IO_FLUSHER");
+	ok(!is_able() || prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == 1, "is kept");
+	ok(!is_able() || prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0) == 0, "and cleared");
+	is_err(prctl(PR_SET_IO_FLUSHER, 2, 0, 0, 0), is_able() ? EINVAL : EPERM, "is zero or one");
+	is_err(prctl(PR_GET_SPECULATION_CTRL, 99, 0, 0, 0), ENODEV, "an unknown misfeature");
+	is_err(prctl(PR_GET_SPECULATION_CTRL, 0, 1, 0, 0), EINVAL, "an argument too many");
+	is_int(prctl(PR_TASK_PERF_EVENTS_DISABLE, 0, 0, 0, 0), 0, "PR_TASK_PERF_EVENTS_DISABLE");
+	is_err(prctl(PR_SET_SECCOMP, 99, 0, 0, 0), EINVAL, "an unknown seccomp mode");
+	is_int(prctl(PR_SET_KEEPCAPS, 1), 0, "PR_SET_KEEPCAPS");
+	is_int(prctl(PR_GET_SECUREBITS), 0x10, "is one of the secure bits");
+	is_int(prctl(PR_SET_KEEPCAPS, 0), 0, "and back");
+	is_int(prctl(PR_GET_SECUREBITS), 0, "it is not");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -152,5 +226,9 @@ int main(void)
 	child_ok(no_new_privs, "PR_SET_NO_NEW_PRIVS");
 	child_ok(switches, "other switches");
 	child_ok(arch, "arch_prctl");
+	test_memory_options();
+	test_others();
+	child_ok(set_arguments, "PR_SET_MM moves the arguments");
+	child_ok(no_set_arguments, "not without privilege");
 	return tap_end();
 }

@@ -60,6 +60,7 @@ attack() {
 for seed in $SEEDS; do
 	attack "randcall $seed" ./randcall "$seed" --in-sandbox
 done
+attack overlay_race ./overlay_race --in-sandbox
 for program in highmem readproc storm stub_calls stub_hide stub_lanes; do
 	attack "$program" "./$program"
 done

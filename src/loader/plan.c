@@ -215,8 +215,11 @@ void exec_plan_fini(struct exec_plan *plan)
 {
 	if (plan->program)
 		file_put(plan->program);
-	if (plan->interp)
+	if (plan->interp) {
+		/* Unlike the program, it may be written to once it is mapped. */
+		file_unclaim(plan->interp);
 		file_put(plan->interp);
+	}
 	if (plan->named)
 		file_put(plan->named);
 	arena_free(plan->elf);

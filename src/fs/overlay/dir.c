@@ -330,7 +330,7 @@ static int iterate_lower(struct subject *s, const struct file *f, struct overlay
 	struct file view;
 	int err;
 
-	overlay_view(f, lower, NULL, &view);
+	overlay_view_lower(f, lower, NULL, &view);
 	err = lower->ops->open(s, lower, &view);
 	if (err)
 		return err;
@@ -626,7 +626,7 @@ static int overlay_open_dir(struct subject *s, struct inode *inode, struct file 
 	int err = 0;
 
 	if (lower) {
-		overlay_view(file, lower, NULL, &view);
+		overlay_view_lower(file, lower, NULL, &view);
 		err = lower->ops->open(s, lower, &view);
 	}
 	file->ops = OPS(overlay_dir_file_ops);

@@ -6,7 +6,7 @@
  * descriptor always reads what is current. As on Linux, a mapping that was made before keeps
  * showing the lower file.
  *
- * A layer's ops get a file that stands for ours for the time of the call (overlay_view): layers'
+ * A layer's ops get a file that stands for ours for the time of the call (a view): layers'
  * regular files keep nothing in an open file. Locks: our inode's, then the layer's.
  */
 
@@ -21,8 +21,8 @@
 
 DECLARE_OPS(struct file_ops, overlay_file_ops);
 
-void overlay_view(const struct file *f, struct inode *layer, const struct file_ops *ops,
-		  struct file *ret)
+static void make_view(const struct file *f, struct inode *layer, const struct file_ops *ops,
+		      struct file *ret)
 {
 	*ret = (struct file){
 		.ops = ops,
@@ -33,6 +33,21 @@ void overlay_view(const struct file *f, struct inode *layer, const struct file_o
 		.writable = f->writable,
 		.pos = f->pos,
 	};
+}
+
+static void view_upper(const struct file *f, struct inode *data, struct file *ret)
+{
+	make_view(f, data, OPS(tmpfs_file_ops), ret);
+}
+
+/* Of lower nothing is wanted but to read. */
+void overlay_view_lower(const struct file *f, struct inode *lower, const struct file_ops *ops,
+			struct file *ret)
+{
+	make_view(f, lower, ops, ret);
+	ret->flags &= ~(u32)O_ACCMODE;
+	ret->readable = true;
+	ret->writable = false;
 }
 
 static struct inode *data_of(const struct inode *inode)
@@ -73,7 +88,7 @@ static int view_current(struct subject *s, const struct file *f, struct file *re
 	int err;
 
 	if (data) {
-		overlay_view(f, data, OPS(tmpfs_file_ops), ret);
+		view_upper(f, data, ret);
 		return 0;
 	}
 	if (!lower_ops) {
@@ -82,7 +97,7 @@ static int view_current(struct subject *s, const struct file *f, struct file *re
 			return err;
 		lower_ops = n->lower_ops;
 	}
-	overlay_view(f, n->lower, lower_ops, ret);
+	overlay_view_lower(f, n->lower, lower_ops, ret);
 	return 0;
 }
 
@@ -305,9 +320,9 @@ static void overlay_host_fd_put(struct file *f, int fd)
 	struct file view;
 
 	if (data && tmpfs_has_fd(data, fd))
-		overlay_view(f, data, OPS(tmpfs_file_ops), &view);
+		view_upper(f, data, &view);
 	else
-		overlay_view(f, n->lower, n->lower_ops, &view);
+		overlay_view_lower(f, n->lower, n->lower_ops, &view);
 	view.ops->host_fd_put(&view, fd);
 }
 

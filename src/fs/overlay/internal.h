@@ -95,6 +95,6 @@ int overlay_open_regular(struct subject *s, struct inode *inode, struct file *fi
 /* setattr's ATTR_SIZE. */
 [[nodiscard]] int overlay_resize(struct subject *s, struct inode *inode, u64 size)
 	REQUIRES(lc_inode);
-/* A file of ours as an op of a layer sees it. */
-void overlay_view(const struct file *f, struct inode *layer, const struct file_ops *ops,
-		  struct file *ret);
+/* f, a file of ours, as an op of the lower layer sees it. */
+void overlay_view_lower(const struct file *f, struct inode *lower, const struct file_ops *ops,
+			struct file *ret);

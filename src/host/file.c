@@ -7,30 +7,8 @@
 #include <stdlib.h>
 
 #include "base/bug.h"
+#include "host/budget.h"
 #include "host/host.h"
-
-static _Atomic u32 g_host_fds_charged;
-static u32 g_host_fd_budget = UINT32_MAX;
-
-void host_fd_set_budget(u32 count)
-{
-	g_host_fd_budget = count;
-}
-
-bool host_fd_charge(void)
-{
-	if (atomic_fetch_add(&g_host_fds_charged, 1) < g_host_fd_budget)
-		return true;
-	atomic_fetch_sub(&g_host_fds_charged, 1);
-	return false;
-}
-
-void host_fd_uncharge(void)
-{
-	u32 old = atomic_fetch_sub(&g_host_fds_charged, 1);
-
-	BUG_ON(old == 0);
-}
 
 static void host_file_free(struct host_file *f)
 {

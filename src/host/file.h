@@ -7,19 +7,10 @@
  * The descriptor itself may come and go: a budget may close that of a file that nobody has pinned
  * and that knows how to open itself again. So a descriptor number is valid only between pin and
  * unpin. (Today nothing is closed early.)
- *
- * The budget counts the descriptors that a guest can make the kernel open, so that it never runs
- * out of those that it needs itself. What is charged is uncharged when its descriptor is closed.
  */
 
 #include "base/refcount.h"
 #include "base/types.h"
-
-/* How many; before any is charged. */
-void host_fd_set_budget(u32 count);
-/* One more; false: there are too many, close one of your own or fail with -ENFILE. */
-[[nodiscard]] bool host_fd_charge(void);
-void host_fd_uncharge(void);
 
 struct host_file;
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/sysinfo.h>
 
+#include "host/budget.h"
 #include "host/host.h"
 #include "kernel/lifecycle.h"
 #include "mm/mm.h"
@@ -231,11 +232,11 @@ struct kernel_memory kernel_memory(void)
 	if (!limit)
 		return m;
 	r = all_resident();
-	used = min(r.anonymous + r.shmem, limit);
+	used = min(r.anonymous + host_memory_charged(), limit);
 	return (struct kernel_memory){
 		.total = limit,
 		.free = min(limit - used, m.free),
 		.available = min(limit - used, m.available),
-		.shared = min(r.shmem, limit),
+		.shared = min(host_memory_charged(), limit),
 	};
 }

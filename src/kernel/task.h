@@ -477,6 +477,8 @@ void kernel_load(u64 ret_average[3]);
 struct kernel_memory {
 	u64 total, free, available, shared, buffers, cached, swap_total, swap_free;
 };
+/* Begin to watch over the limit of memory, if there is one; once, from a fiber. -ENOMEM. */
+[[nodiscard]] int oom_start(void);
 struct kernel_memory kernel_memory(void); /* may call the host; parks not */
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);

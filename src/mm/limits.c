@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 
 #include "cred/cred.h"
+#include "host/budget.h"
 
 bool mm_capable(struct subject *s, int cap)
 {
@@ -29,6 +30,9 @@ bool mm_may_expand(struct subject *s, u32 flags, u64 size)
 		return false;
 	if ((flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) != VMA_WRITE)
 		return true;
+	/* As Linux overcommits by default: not what is more than all memory at once. */
+	if (!(flags & VMA_NORESERVE) && size > host_memory_budget())
+		return false;
 	limit = rlimit_read(s->rlimits, RLIMIT_DATA);
 	if (c->data + pages <= limit.cur >> PAGE_SHIFT)
 		return true;

@@ -276,3 +276,19 @@ struct mm_resident mm_resident(struct mm *mm)
 		.peak = max(r.peak, r.anonymous + r.file + r.shmem),
 	};
 }
+
+static void add_share(const struct pf_range_usage *r, void *arg)
+{
+	u64 *sum = arg;
+
+	if (r->rss)
+		*sum += (u64)((unsigned __int128)r->pss * min(r->anonymous, r->rss) / r->rss);
+	*sum += r->swap;
+}
+
+u64 mm_anonymous_share(struct mm *mm)
+{
+	u64 sum = 0;
+
+	return pf_space_ranges(mm->space, add_share, &sum) ? mm_resident(mm).anonymous : sum;
+}

@@ -201,6 +201,9 @@ struct mm_resident {
 	u64 anonymous, file, shmem, swap, page_tables, peak; /* bytes */
 };
 struct mm_resident mm_resident(struct mm *mm);
+/* Bytes of anonymous memory, swapped out too, of which pages that n spaces share count as their nth
+ * part. Slower than mm_resident; may park. */
+u64 mm_anonymous_share(struct mm *mm);
 
 /* Anonymous shared memory as a mappable (shared anonymous mmap, later SysV shm); one reference for
  * the caller. */

@@ -13,6 +13,7 @@
 #include "arena/slab.h"
 #include "base/ops.h"
 #include "base/strbuf.h"
+#include "host/budget.h"
 #include "host/file.h"
 #include "host/host.h"
 
@@ -42,6 +43,7 @@ static void shm_put(struct mappable *m)
 	if (!refcount_put(&o->refs))
 		return;
 	host_file_put(o->host);
+	host_memory_recharge(o->size, 0);
 	slab_free(&slab_shm_object, o);
 }
 
@@ -89,10 +91,13 @@ int shm_object_create(u64 size, struct mappable **ret)
 	struct shm_object *o = slab_alloc(&slab_shm_object);
 	int fd, err;
 
-	if (!o)
+	if (!o || !host_memory_charge(size)) {
+		slab_free(&slab_shm_object, o);
 		return -ENOMEM;
+	}
 	fd = host_memfd_create("shm", MFD_CLOEXEC);
 	if (fd < 0) {
+		host_memory_recharge(size, 0);
 		slab_free(&slab_shm_object, o);
 		return fd;
 	}
@@ -103,6 +108,7 @@ int shm_object_create(u64 size, struct mappable **ret)
 	}
 	if (err) {
 		host_close(fd);
+		host_memory_recharge(size, 0);
 		slab_free(&slab_shm_object, o);
 		return err == -EINVAL || err == -EFBIG ? -ENOMEM : err;
 	}

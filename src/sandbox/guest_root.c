@@ -59,19 +59,10 @@ static int mount_new(struct subject *s, struct mount_ns *ns, int err, struct sup
 	return err;
 }
 
+/* As much as half of the memory, as in Linux. */
 static u64 tmpfs_limit(void)
 {
-	struct {
-		long uptime;
-		unsigned long loads[3], totalram, rest[8];
-		u32 mem_unit;
-	} info = {};
-	u64 unit;
-
-	if (host_sysinfo(&info))
-		return 1ULL << 30;
-	unit = info.mem_unit ? info.mem_unit : 1;
-	return info.totalram * unit / 2;
+	return kernel_memory().total / 2;
 }
 
 static int mount_tmpfs(struct subject *s, struct mount_ns *ns, int proc_fd, const char *path,

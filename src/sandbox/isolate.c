@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 
 #include "base/log.h"
-#include "host/file.h"
+#include "host/budget.h"
 #include "host/host.h"
 
 #define MS_REC_PRIVATE (0x4000 | 0x40000)

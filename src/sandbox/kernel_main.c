@@ -22,6 +22,7 @@
 #include "arena/arena.h"
 #include "base/log.h"
 #include "cred/cred.h"
+#include "host/budget.h"
 #include "host/host.h"
 #include "ipc/root.h"
 #include "net/net.h"
@@ -175,6 +176,8 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 	atomic_store(&k->console, root.console);
 	ret = guest_root_find_program(config, &root, cred, program);
 	if (!ret)
+		ret = oom_start();
+	if (!ret)
 		ret = kernel_create_init(&args);
 	if (ret)
 		fail(k, exit_status_of_exec_error(ret), config->argv[0], ret);
@@ -253,6 +256,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 	ret = host_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (ret)
 		return ret;
+	if (config->memory)
+		host_memory_set_budget(config->memory);
 	*what = "create the arena";
 	ret = arena_create();
 	if (!ret)

@@ -19,7 +19,7 @@
 #include <sys/sysmacros.h>
 
 #include "fs/hostfs/internal.h"
-#include "host/file.h"
+#include "host/budget.h"
 #include "host/host.h"
 
 #define OPEN_MAX 512

@@ -10,7 +10,7 @@
 #include "arena/arena.h"
 #include "arena/slab.h"
 #include "fs/hostfs/internal.h"
-#include "host/file.h"
+#include "host/budget.h"
 #include "host/host.h"
 
 SLAB_CLASS(hostfs, struct hostfs, TRANSIENT(struct hostfs, open),

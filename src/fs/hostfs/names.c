@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "fs/hostfs/internal.h"
-#include "host/file.h"
+#include "host/budget.h"
 #include "host/host.h"
 
 /* The descriptor of a directory that may be changed, pinned. */

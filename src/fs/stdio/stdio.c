@@ -35,6 +35,7 @@
 #include "arena/slab.h"
 #include "cred/rlimit.h"
 #include "fs/stdio/internal.h"
+#include "host/budget.h"
 #include "host/file.h"
 #include "host/host.h"
 #include "sched/fiber.h"

@@ -20,6 +20,7 @@
 #include "arena/arena.h"
 #include "arena/slab.h"
 #include "fs/tmpfs/internal.h"
+#include "host/budget.h"
 #include "host/file.h"
 #include "host/host.h"
 
@@ -45,7 +46,7 @@ void tmpfs_data_evict(struct inode *inode)
 {
 	struct tmpfs_data *d = tmpfs_data_of(inode);
 
-	tmpfs_of(inode->sb)->used -= d->charged;
+	tmpfs_uncharge_bytes(inode->sb, d->charged);
 	tmpfs_window_put(d->window);
 	host_file_put(d->mem);
 	host_file_put(d->mem_readonly);
@@ -77,7 +78,11 @@ static int take_bytes(struct tmpfs *fs, u64 bytes)
 		if (bytes > fs->limit || used > fs->limit - bytes)
 			return -ENOSPC;
 	} while (!atomic_compare_exchange_weak(&fs->used, &used, used + bytes));
-	return 0;
+	/* The sandbox's memory may be used up before this file system is full. */
+	if (host_memory_charge(bytes))
+		return 0;
+	fs->used -= bytes;
+	return -ENOSPC;
 }
 
 int tmpfs_charge_bytes(struct super *sb, u64 bytes)
@@ -88,6 +93,7 @@ int tmpfs_charge_bytes(struct super *sb, u64 bytes)
 void tmpfs_uncharge_bytes(struct super *sb, u64 bytes)
 {
 	tmpfs_of(sb)->used -= bytes;
+	host_memory_recharge(bytes, 0);
 }
 
 static bool charge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
@@ -101,6 +107,7 @@ static bool charge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
 static void recharge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
 {
 	fs->used += bytes - d->charged;
+	host_memory_recharge(d->charged, bytes);
 	d->charged = bytes;
 	d->unsettled = 0;
 }
@@ -108,14 +115,17 @@ static void recharge(struct tmpfs *fs, struct tmpfs_data *d, u64 bytes)
 /* Make the account of a memfd true. */
 static void settle(struct tmpfs *fs, struct tmpfs_data *d) REQUIRES(lc_mappable)
 {
-	struct stat st;
-	int fd = host_file_pin(d->mem);
+	struct stat st = {};
+	int fd = host_file_pin(d->mem), err;
+	u64 bytes;
 
 	if (fd < 0)
 		return;
-	if (!host_fstat(fd, &st))
-		recharge(fs, d, (u64)st.st_blocks * 512);
+	err = host_fstat(fd, &st);
 	host_file_unpin(d->mem);
+	bytes = (u64)st.st_blocks * 512;
+	if (!err)
+		recharge(fs, d, bytes);
 }
 
 /* At most how many bytes of pages [from, to) the memfd has still to allocate. */

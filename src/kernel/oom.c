@@ -1,0 +1,185 @@
+/*
+ * --memory: the end of processes when all of them together have too much memory.
+ *
+ * What a process has of its own lies in its stub, and is told by the host; what is in files of
+ * memory is charged as it is written (host/budget.h), and fails there with ENOSPC. Nobody tells us
+ * of a page that a guest touches, so a fiber looks, the more often the less is left: no guest can
+ * touch pages faster than BYTES_PER_NS. It first adds up what processes have in memory; since that
+ * counts pages which several share after a fork for each, it looks at shares if that is too much.
+ * Then the worst process, as Linux reckons, dies of SIGKILL. Source: mm/oom_kill.c's rules as
+ * proc(5) tells them (oom_score_adj).
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "host/budget.h"
+#include "host/host.h"
+#include "kernel/lifecycle.h"
+#include "kernel/task.h"
+#include "mm/mm.h"
+#include "sched/fiber.h"
+
+#define BYTES_PER_NS 8
+#define INTERVAL_MIN 1'000'000LL
+#define INTERVAL_MAX 200'000'000LL
+#define DYING_WAIT 5'000'000LL
+#define DYING_TRIES 200
+#define ADJ_NEVER (-1000)
+#define GROUPS_MAX 32768
+
+struct candidates {
+	struct task **leaders; /* with references */
+	u32 count, room;
+};
+
+static bool collect_leader(struct thread_group *tg, u32 pid, void *arg)
+{
+	struct candidates *c = arg;
+
+	if (c->count == c->room)
+		return false;
+	task_get(tg->leader);
+	c->leaders[c->count++] = tg->leader;
+	return true;
+}
+
+static void candidates_get(struct candidates *c)
+{
+	struct kernel *k = kernel_get();
+
+	*c = (struct candidates){};
+	c->room = min(__atomic_load_n(&k->task_count, __ATOMIC_RELAXED) + 16, (u32)GROUPS_MAX);
+	c->leaders = calloc(c->room, sizeof(struct task *));
+	if (!c->leaders)
+		return;
+	tasks_lock();
+	group_for_each(k->pid_ns, 1, collect_leader, c);
+	tasks_unlock();
+}
+
+static void candidates_put(struct candidates *c)
+{
+	for (u32 i = 0; i < c->count; i++)
+		task_put(c->leaders[i]);
+	free(c->leaders);
+}
+
+/* Bytes that the process has of its own; shared: pages that several share count in part. */
+static u64 own_bytes(struct task *t, bool share)
+{
+	struct mm *mm = task_get_mm(t);
+	struct mm_resident r;
+	u64 bytes;
+
+	if (!mm)
+		return 0;
+	if (share) {
+		bytes = mm_anonymous_share(mm);
+	} else {
+		r = mm_resident(mm);
+		bytes = r.anonymous + r.swap + r.page_tables;
+	}
+	mm_put(mm);
+	return bytes;
+}
+
+static u64 total_bytes(const struct candidates *c, bool share)
+{
+	u64 sum = host_memory_charged();
+
+	for (u32 i = 0; i < c->count; i++)
+		sum += own_bytes(c->leaders[i], share);
+	return sum;
+}
+
+static struct task *pick(const struct candidates *c, u64 limit)
+{
+	struct task *worst = NULL;
+	s64 most = INT64_MIN;
+
+	for (u32 i = 0; i < c->count; i++) {
+		struct task *t = c->leaders[i];
+		s32 adj = __atomic_load_n(&t->tg->oom_score_adj, __ATOMIC_RELAXED);
+		u64 bytes = own_bytes(t, false);
+		s64 points = (s64)bytes + adj * (s64)(limit / 1000);
+
+		if (!bytes || adj == ADJ_NEVER || points <= most)
+			continue;
+		worst = t;
+		most = points;
+	}
+	return worst;
+}
+
+static void sleep_for(s64 ns)
+{
+	s64 until = host_clock(CLOCK_MONOTONIC) + ns;
+
+	while (fiber_park(until) == 0)
+		;
+}
+
+/* Its memory goes when its host process does. */
+static void kill_and_wait(struct task *t)
+{
+	siginfo_t info;
+	struct mm *mm;
+
+	log_warn("out of memory: process %u is killed", task_tid(t));
+	siginfo_kernel(&info, SIGKILL);
+	if (signal_send_group(t->tg, &info))
+		return;
+	for (int i = 0; i < DYING_TRIES; i++) {
+		mm = task_get_mm(t);
+		if (!mm)
+			return;
+		mm_put(mm);
+		sleep_for(DYING_WAIT);
+	}
+}
+
+/* Look once; how many bytes are left. */
+static u64 oom_look(u64 limit)
+{
+	struct task *victim = NULL;
+	struct candidates c;
+	u64 used;
+
+	candidates_get(&c);
+	used = total_bytes(&c, false);
+	if (used > limit)
+		used = total_bytes(&c, true);
+	if (used > limit)
+		victim = pick(&c, limit);
+	if (victim)
+		kill_and_wait(victim);
+	candidates_put(&c);
+	return used < limit ? limit - used : 0;
+}
+
+static void oom_watch(void *arg)
+{
+	u64 limit = kernel_get()->memory;
+
+	for (;;) {
+		u64 left = oom_look(limit);
+
+		sleep_for(min(max((s64)(left / BYTES_PER_NS), INTERVAL_MIN), INTERVAL_MAX));
+	}
+}
+
+int oom_start(void)
+{
+	struct fiber *f;
+
+	if (!kernel_get()->memory)
+		return 0;
+	f = fiber_create(oom_watch, NULL);
+	if (!f)
+		return -ENOMEM;
+	fiber_start(f);
+	return 0;
+}

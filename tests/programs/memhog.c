@@ -1,0 +1,51 @@
+/* Uses memory: memhog touch|map|shared MIB, or memhog fork MIB CHILDREN. Exits with 0, or with 3 if
+ * there was none to be had. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void *get(size_t size, int flags)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | flags, -1, 0);
+	if (p == MAP_FAILED)
+		exit(3);
+	return p;
+}
+
+int main(int argc, char **argv)
+{
+	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) << 20 : 0, piece = 1 << 20;
+	int children = argc > 3 ? atoi(argv[3]) : 0, status, bad = 0;
+	struct sysinfo si;
+
+	if (argc < 2)
+		return 2;
+	if (!strcmp(argv[1], "sysinfo")) {
+		sysinfo(&si);
+		printf("%lu kB\n", si.totalram * si.mem_unit / 1024);
+		return 0;
+	}
+	if (!strcmp(argv[1], "map"))
+		return get(size, MAP_PRIVATE) == NULL;
+	if (!strcmp(argv[1], "shared")) {
+		memset(get(size, MAP_SHARED), 1, size);
+		return 0;
+	}
+	/* Piece by piece, since one mapping that is too large is refused. */
+	for (size_t done = 0; done < size; done += piece)
+		memset(get(piece, MAP_PRIVATE), 1, piece);
+	for (int i = 0; i < children; i++) {
+		if (fork() == 0) {
+			sleep(1);
+			_exit(0);
+		}
+	}
+	while (wait(&status) > 0)
+		bad |= status;
+	return bad != 0;
+}

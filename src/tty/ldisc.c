@@ -54,8 +54,8 @@ void ldisc_reset(struct ldisc *l)
 	ldisc_flush_input(l);
 	l->termios = ldisc_default_termios;
 	l->lnext = false;
+	echo_discard(l);
 	l->column = l->canon_column = 0;
-	l->echo.tail = l->echo.head;
 	l->stopped = l->tco_stopped = false;
 	l->events |= LDISC_INPUT | LDISC_INPUT_ROOM | LDISC_OUTPUT_ROOM;
 }
@@ -131,6 +131,7 @@ static int signal_of(const struct ldisc *l, u8 c)
 static void receive_signal(struct ldisc *l, u8 c)
 {
 	if (!lflag(l, NOFLSH)) {
+		echo_discard(l);
 		ldisc_flush_output(l);
 		ldisc_flush_input(l);
 	}
@@ -264,8 +265,8 @@ static int receive_one(struct ldisc *l, u8 c)
 	l->lnext = false;
 	if (iflag(l, ISTRIP))
 		c &= 0x7f;
-	if (iflag(l, IUCLC) && lflag(l, IEXTEN) && c >= 'A' && c <= 'Z')
-		c = (u8)(c - 'A' + 'a');
+	if (iflag(l, IUCLC) && lflag(l, IEXTEN))
+		c = to_lower(c);
 	if (literal || c == DISABLED_CHAR) {
 		if (!literal && lflag(l, EXTPROC)) {
 			put(l, c);
@@ -333,6 +334,8 @@ size_t ldisc_receive(struct ldisc *l, const u8 *data, size_t size, int *ret_sign
 		else
 			*ret_signal = receive_one(l, data[done++]);
 	}
+	if (done == size || !*ret_signal)
+		echo_flush(l);
 	if (done > 0 && !ldisc_is_canonical(l) && input_count(l) > 0)
 		l->events |= LDISC_INPUT;
 	return done;

@@ -45,7 +45,8 @@ struct ldisc {
 	/* Output. */
 	u32 column, canon_column; /* of the cursor; where the line being edited begins */
 	struct byte_ring output; /* finished bytes */
-	struct byte_ring echo; /* finished bytes of echo that wait for room in output */
+	struct byte_ring echo; /* finished bytes of echo that have not been let go */
+	u32 echo_column, echo_canon_column; /* as they were before what is in echo */
 	bool stopped, tco_stopped; /* by VSTOP; by TCOOFF */
 	/* What the other side of a pty in packet mode is to be told (TIOCPKT_*). */
 	bool packet;

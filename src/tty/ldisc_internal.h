@@ -18,6 +18,21 @@ static inline bool is_word(u8 c)
 	       c == '_' || (c >= 0xc0 && c != 0xd7 && c != 0xf7);
 }
 
+/* The case of ASCII and Latin-1, as OLCUC and IUCLC have it. */
+static inline u8 to_upper(u8 c)
+{
+	bool lower = (c >= 'a' && c <= 'z') || (c >= 0xdf && c != 0xf7);
+
+	return lower ? (u8)(c - 0x20) : c;
+}
+
+static inline u8 to_lower(u8 c)
+{
+	bool upper = (c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7);
+
+	return upper ? (u8)(c + 0x20) : c;
+}
+
 static inline bool lflag(const struct ldisc *l, u32 bits)
 {
 	return l->termios.c_lflag & bits;
@@ -55,6 +70,8 @@ void echo_input(struct ldisc *l, u8 c);
 void echo_erase_tab(struct ldisc *l, u32 width, bool after_tab);
 /* Remember where a line begins. */
 void echo_line_begins(struct ldisc *l);
+/* Forget what waits; the cursor is where it was before that. */
+void echo_discard(struct ldisc *l);
 /* Let go what waits, as far as there is room. */
 void echo_flush(struct ldisc *l);
 void ldisc_start(struct ldisc *l);

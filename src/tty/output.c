@@ -2,12 +2,12 @@
  * The line discipline: output processing (OPOST), echo, flow control.
  *
  * Output that is finished goes to l->output, from where the line takes it. A program's byte is
- * taken only if all that becomes of it finds room. Echo cannot wait like that: what finds no room,
- * or comes while output is stopped, goes to l->echo, and from there on before anything that
- * programs write. When that is full too, echo is lost.
+ * taken only if all that becomes of it finds room. Echo cannot wait like that: it is gathered in
+ * l->echo, and let go when a piece of input has been received, before anything that programs write.
+ * What finds no room, or comes while output is stopped, stays there; when that is full, echo is
+ * lost. A signal character discards what has not been let go, as in Linux.
  */
 
-#include <ctype.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -17,6 +17,8 @@
  * full. */
 #define OUTPUT_HANDED_ON 4095U
 #define OUTPUT_MAX (OUTPUT_HANDED_ON + 8192U)
+#define ECHO_UNPROCESSED 0377 /* the byte that begins commands in Linux's queue of echo */
+#define ECHO_MANY 256 /* so much is let go before all of a piece of input has been received */
 
 static u32 output_room(const struct ldisc *l)
 {
@@ -107,8 +109,8 @@ static struct expansion expand(const struct ldisc *l, u8 c)
 	default:
 		if (is_control(c))
 			break;
-		if (oflag(l, OLCUC) && c < 0x80)
-			e.bytes[0] = (u8)toupper(c);
+		if (oflag(l, OLCUC))
+			e.bytes[0] = to_upper(c);
 		if (!is_continuation(l, c))
 			e.column++;
 	}
@@ -195,7 +197,6 @@ void ldisc_flush_output(struct ldisc *l)
 
 	if (count > OUTPUT_HANDED_ON)
 		l->output.head = l->output.tail + OUTPUT_HANDED_ON;
-	l->echo.tail = l->echo.head;
 	l->events |= LDISC_OUTPUT_ROOM;
 	ldisc_tell(l, TIOCPKT_FLUSHWRITE, 0);
 }
@@ -209,10 +210,27 @@ void ldisc_send_now(struct ldisc *l, u8 c)
 
 static void echo_put(struct ldisc *l, const u8 *data, u32 size)
 {
-	if (ring_count(&l->echo) == 0 && output_room(l) >= size)
-		output_put(l, data, size);
-	else if (ring_room(&l->echo) >= size)
+	if (ring_count(&l->echo) >= ECHO_MANY)
+		echo_flush(l);
+	if (ring_room(&l->echo) >= size)
 		(void)!ring_put(&l->echo, data, size);
+}
+
+void echo_discard(struct ldisc *l)
+{
+	if (ring_count(&l->echo) == 0)
+		return;
+	l->echo.tail = l->echo.head;
+	l->column = l->echo_column;
+	l->canon_column = l->echo_canon_column;
+}
+
+static void echo_column_save(struct ldisc *l)
+{
+	if (ring_count(&l->echo) > 0)
+		return;
+	l->echo_column = l->column;
+	l->echo_canon_column = l->canon_column;
 }
 
 void echo_flush(struct ldisc *l)
@@ -230,8 +248,10 @@ void echo_raw(struct ldisc *l, u8 c)
 {
 	struct expansion e;
 
-	if (!oflag(l, OPOST)) {
+	echo_column_save(l);
+	if (!oflag(l, OPOST) || c == ECHO_UNPROCESSED) {
 		echo_put(l, &c, 1);
+		l->column += c == ECHO_UNPROCESSED;
 		return;
 	}
 	e = expand(l, c);
@@ -248,6 +268,7 @@ void echo_input(struct ldisc *l, u8 c)
 		echo_raw(l, c);
 		return;
 	}
+	echo_column_save(l);
 	echo_put(l, pair, sizeof(pair));
 	l->column += 2;
 }
@@ -259,6 +280,7 @@ void echo_erase_tab(struct ldisc *l, u32 width, bool after_tab)
 	if (!after_tab)
 		width += l->canon_column;
 	back = 8 - (width & 7);
+	echo_column_save(l);
 	for (; back > 0; back--) {
 		echo_put(l, (const u8 *)"\b", 1);
 		if (l->column > 0)
@@ -268,6 +290,7 @@ void echo_erase_tab(struct ldisc *l, u32 width, bool after_tab)
 
 void echo_line_begins(struct ldisc *l)
 {
+	echo_column_save(l);
 	l->canon_column = l->column;
 }
 

@@ -59,7 +59,9 @@ struct taken {
 	bool complete; /* return what there is, be it nothing: a line, an end of file, a status */
 };
 
-static struct taken take_slave(struct tty_file *tf, u8 *buf, size_t size)
+/* A hang-up is an end of file, but who waits for input when the master is closed gets an error, as
+ * in Linux. */
+static struct taken take_slave(struct tty_file *tf, u8 *buf, size_t size, int *ret_err)
 {
 	struct tty *tty = tf->tty;
 	struct taken t = {};
@@ -67,6 +69,7 @@ static struct taken take_slave(struct tty_file *tf, u8 *buf, size_t size)
 	tty_lock(tty);
 	if (tty_file_hung_up(tf)) {
 		t.complete = true;
+		*ret_err = tty->master_closed ? -EIO : 0;
 	} else {
 		t.count = ldisc_read(&tty->ldisc, buf, size, &t.complete);
 		tty_pump(tty);
@@ -157,7 +160,7 @@ static ssize_t read_patiently(struct tty_file *tf, const struct file *f, u8 *buf
 
 	while (done < size && !err) {
 		struct taken t = tf->side == TTY_SLAVE ?
-					 take_slave(tf, buf + done, size - done) :
+					 take_slave(tf, buf + done, size - done, &err) :
 					 take_master(tf, buf + done, size - done, &err);
 
 		done += t.count;
@@ -187,13 +190,13 @@ ssize_t tty_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 	ssize_t n;
 	int err = 0;
 
-	if (tty_file_hung_up(tf) || to->left == 0)
+	if (tty_file_hung_up(tf))
 		return 0;
 	if (tf->side == TTY_SLAVE && s && s->tid)
 		err = ctty_check(task_of(s), &tf->tty->ctty, SIGTTIN);
-	if (!err)
+	if (!err && to->left > 0)
 		err = begin_turn(tf->tty, tf->side, TURN_READ, may_block(f));
-	if (err)
+	if (err || to->left == 0)
 		return err;
 	bounce_init(&b, to->left);
 	n = read_patiently(tf, f, (u8 *)b.buf, (size_t)min(to->left, (u64)b.size));

@@ -116,7 +116,8 @@ static inline const char *text_short(const struct text *t)
 	return buf;
 }
 
-/* Read fd until there is nothing. Lines: each read ends in a bar; else where reads end is chance. */
+/* Read fd until there is nothing. Lines: each read ends in a bar; else where reads end is chance.
+ */
 static inline void pty_drain(int fd, struct text *t)
 {
 	struct termios2 termios = pty_get(fd);

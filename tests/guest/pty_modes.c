@@ -28,10 +28,7 @@ static const struct setting settings[] = {
 	{ .name = "noicanon", .lflag_off = ICANON },
 	{ .name = "noicanon-noecho", .lflag_off = ICANON | ECHO },
 	{ .name = "noicanon-noicrnl", .lflag_off = ICANON, .iflag_off = ICRNL },
-	{ .name = "raw",
-	  .iflag_off = ~0u,
-	  .oflag_off = ~0u,
-	  .lflag_off = ~0u },
+	{ .name = "raw", .iflag_off = ~0u, .oflag_off = ~0u, .lflag_off = ~0u },
 	{ .name = "raw-echo", .iflag_off = ~0u, .oflag_off = ~0u, .lflag_off = ~(unsigned)ECHO },
 	{ .name = "noicrnl", .iflag_off = ICRNL },
 	{ .name = "inlcr", .iflag_on = INLCR },
@@ -56,9 +53,7 @@ static const struct setting settings[] = {
 	{ .name = "extproc", .lflag_on = EXTPROC },
 	{ .name = "extproc-noicanon", .lflag_on = EXTPROC, .lflag_off = ICANON },
 	{ .name = "eol", .cc = { { VEOL, 'x' }, { VEOL2, 'y' } } },
-	{ .name = "eol-noiexten",
-	  .lflag_off = IEXTEN,
-	  .cc = { { VEOL, 'x' }, { VEOL2, 'y' } } },
+	{ .name = "eol-noiexten", .lflag_off = IEXTEN, .cc = { { VEOL, 'x' }, { VEOL2, 'y' } } },
 	{ .name = "eol-ff", .iflag_on = PARMRK, .cc = { { VEOL, 0xff } } },
 	{ .name = "disabled", .cc = { { VERASE, 0 }, { VINTR, 0 }, { VEOF, 0 }, { VKILL, 0 } } },
 	{ .name = "other-keys",
@@ -189,8 +184,8 @@ static void test_small_reads(void)
 		const char *in;
 		int size;
 	} cases[] = {
-		{ "hello\n", 2 },	 { "hello\n", 6 },     { "hello\n", 5 },
-		{ "hello\004", 5 },	 { "hello\004", 4 },   { "hello\004\004", 5 },
+		{ "hello\n", 2 },	   { "hello\n", 6 },	  { "hello\n", 5 },
+		{ "hello\004", 5 },	   { "hello\004", 4 },	  { "hello\004\004", 5 },
 		{ "ab\004cd\004ef\n", 2 }, { "ab\n\004cd\n", 3 }, { "\004ab\n", 1 },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

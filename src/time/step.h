@@ -2,6 +2,8 @@
 
 /* Who must know when a clock is set: what waits for an instant of a clock that can be. */
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "base/ops.h"
 #include "base/types.h"
@@ -49,5 +51,5 @@ void clock_deadline_begin(struct clock_deadline *d, int id, s64 at);
 void clock_deadline_end(struct clock_deadline *d);
 static inline s64 clock_deadline_host(const struct clock_deadline *d)
 {
-	return __atomic_load_n(&d->host, __ATOMIC_RELAXED);
+	return atomic_load_explicit(&d->host, memory_order_relaxed);
 }

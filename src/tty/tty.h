@@ -20,8 +20,8 @@ struct devpts_options {
 	bool set_uid, set_gid; /* else the opener's */
 	u32 uid, gid;
 	u32 mode; /* of slaves */
+	u32 max; /* pairs of this instance; not after ptmxmode: both looked like an address */
 	u32 ptmxmode; /* of the node ptmx */
-	u32 max; /* pairs of this instance */
 };
 #define DEVPTS_MAX 4096 /* pairs in all */
 

@@ -152,9 +152,13 @@ u64 mm_id(const struct mm *mm)
 	return (u64)(uintptr_t)mm;
 }
 
+/* So many that the host, which merges less and has mappings of its own, may refuse one more. */
+#define CROWD 16384
+
 void mm_lock(struct mm *mm)
 {
 	mutex_lock(&mm->lock, &lc_mm);
+	pf_space_set_crowded(mm->space, mm->tree.count > CROWD);
 }
 
 void mm_unlock(struct mm *mm)

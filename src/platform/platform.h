@@ -189,6 +189,12 @@ typedef void pf_range_fn(const struct pf_range_usage *range, void *arg);
 			      int fd, u64 offset);
 [[nodiscard]] int pf_unmap(struct pf_thread *t, u64 addr, u64 size);
 [[nodiscard]] int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot);
+/*
+ * The space has so many mappings that the host may refuse a change: then none is put off. Otherwise
+ * the platform may make a small change only when the guest goes on, and kill the space if the host
+ * refuses it then.
+ */
+void pf_space_set_crowded(struct pf_space *s, bool crowded);
 /* Move (mremap MAYMOVE|FIXED [|DONTUNMAP]) one mapping; new_size may be larger or smaller. */
 [[nodiscard]] int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr,
 			  u64 new_size, bool keep_old);

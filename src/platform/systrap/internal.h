@@ -76,6 +76,7 @@ struct pf_space {
 	_Atomic u32 state; /* enum space_state; only increases */
 	bool reaped; /* [lock] the host process is gone */
 	bool sealed; /* [owner] F1 is in force; a fresh space has one owner */
+	_Atomic bool crowded; /* has many mappings */
 	bool many_lanes; /* [lock] has had more than one lane */
 	bool unwatched; /* [creator] death could not be put in the poller */
 	unsigned int thread_count; /* [lock] */

@@ -50,12 +50,18 @@ static bool may_defer(struct pf_thread *t, u64 size)
 {
 	bool alone;
 
-	if (size > DEFER_MAX || g_systrap.strict_memory)
+	if (size > DEFER_MAX || g_systrap.strict_memory ||
+	    atomic_load_explicit(&t->space->crowded, memory_order_relaxed))
 		return false;
 	systrap_lock();
 	alone = t->space->thread_count == 1;
 	systrap_unlock();
 	return alone;
+}
+
+void pf_space_set_crowded(struct pf_space *s, bool crowded)
+{
+	atomic_store_explicit(&s->crowded, crowded, memory_order_relaxed);
 }
 
 /* A call that the filter allows at the fast instruction and that returns want. */

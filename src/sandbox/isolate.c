@@ -213,6 +213,19 @@ static int ignore_signals(void)
 	return err ? err : ignore(SIGXFSZ);
 }
 
+/* The caller's limit of file sizes is not for the kernel's own memory files. As far as we may. */
+static int lift_file_size(void)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	int err = host_prlimit(0, RLIMIT_FSIZE, &limit, NULL);
+
+	if (err != -EPERM)
+		return err;
+	err = host_prlimit(0, RLIMIT_FSIZE, NULL, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	return err ? err : host_prlimit(0, RLIMIT_FSIZE, &limit, NULL);
+}
+
 int isolate_enter(u64 flags, const struct sandbox_config *config, struct isolation *ret,
 		  const char **ret_what)
 {
@@ -231,6 +244,8 @@ int isolate_enter(u64 flags, const struct sandbox_config *config, struct isolati
 	host_call(SYS_umask, 0, 0, 0, 0, 0, 0);
 	*ret_what = "ignore signals";
 	err = ignore_signals();
+	if (!err)
+		err = lift_file_size();
 	if (err)
 		return err;
 	if (flags & CLONE_NEWUSER) {

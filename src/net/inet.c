@@ -11,8 +11,10 @@
 #include <linux/capability.h>
 #include <string.h>
 
+#include "arena/slab.h"
 #include "host/host.h"
 #include "net/internal.h"
+#include "sched/timer.h"
 
 #define PORT_FIRST 32768U /* net.ipv4.ip_local_port_range */
 #define PORT_LAST 60999U
@@ -53,6 +55,11 @@ int inet_create(struct subject *s, int family, int type, int protocol, struct so
 	if (family == AF_INET)
 		memcpy((*ret)->local.addr, g_v4_prefix, sizeof(g_v4_prefix));
 	return 0;
+}
+
+static bool is_udp(const struct sock *sk)
+{
+	return sk->type == SOCK_DGRAM;
 }
 
 /* ---- addresses ---- */
@@ -110,6 +117,7 @@ int inet_parse(const struct sock *sk, const struct sockname *name, struct inet_e
 		memcpy(ret->addr, g_v4_prefix, sizeof(g_v4_prefix));
 		memcpy(ret->addr + 12, &in.sin_addr, 4);
 		ret->port = __builtin_bswap16(in.sin_port);
+		ret->scope = 0;
 		return 0;
 	}
 	if (name->size < 24) /* without sin6_scope_id */
@@ -120,6 +128,7 @@ int inet_parse(const struct sock *sk, const struct sockname *name, struct inet_e
 		return -EAFNOSUPPORT;
 	memcpy(ret->addr, &in6.sin6_addr, sizeof(ret->addr));
 	ret->port = __builtin_bswap16(in6.sin6_port);
+	ret->scope = in6.sin6_scope_id;
 	return 0;
 }
 
@@ -150,6 +159,8 @@ int inet_route(const struct sock *sk, struct inet_end *to)
 	    inet_is_v4(&sk->local) != inet_is_v4(to) && !inet_is_any(to))
 		return inet_is_v4(to) ? -ENETUNREACH : -EINVAL;
 	inet_any_to_loopback(to);
+	if (inet_is_multicast(to))
+		return link_is_up() && is_udp(sk) && multicast_routed(sk, to) ? 0 : -ENETUNREACH;
 	return link_is_up() && inet_is_local(to) ? 0 : -ENETUNREACH;
 }
 
@@ -172,18 +183,13 @@ int inet_getname(struct sock *sk, bool peer, struct sockname *ret)
 
 /* ---- ports ---- */
 
-static struct list *port_bucket(u32 protocol, u16 port)
+struct list *inet_port_bucket(u32 protocol, u16 port)
 {
 	u32 table = protocol == IPPROTO_TCP ? PORTS_TCP :
 		    protocol == IPPROTO_UDP ? PORTS_UDP :
 					      PORTS_UDPLITE;
 
 	return &net_root()->ports[table][port % NET_BUCKETS];
-}
-
-static bool is_udp(const struct sock *sk)
-{
-	return sk->type == SOCK_DGRAM;
 }
 
 /* Does sk's unspecified address stand for e's kind too? */
@@ -224,12 +230,74 @@ static bool conflicts(const struct sock *other, const struct sock *sk, const str
 	return !reuse || (!is_udp(sk) && other->state == SOCK_STATE_LISTENING);
 }
 
+/* ---- ports of connections that have ended ---- */
+
+#define TIME_WAIT 60'000'000'000LL /* ns */
+#define TIME_WAITS_MAX 4096U
+
+/* What is left of a socket that ended its connection first. */
+struct time_wait {
+	struct list link; /* [root->lock] */
+	struct inet_end local; /* [I] */
+	s64 expires; /* [I] */
+	bool reuse; /* [I] it had SO_REUSEADDR */
+};
+
+SLAB_CLASS(time_wait, struct time_wait);
+
+static void time_wait_drop(struct time_wait *w) REQUIRES(lc_net)
+{
+	list_del(&w->link);
+	net_root()->time_wait_count--;
+	slab_free(&slab_time_wait, w);
+}
+
+void inet_time_wait(struct sock *sk)
+{
+	struct net_root *root = net_root();
+	s64 now = sched_now();
+	struct time_wait *w;
+
+	net_lock();
+	while (!list_empty(&root->time_waits)) {
+		w = list_first(&root->time_waits, struct time_wait, link);
+		if (w->expires > now && root->time_wait_count < TIME_WAITS_MAX)
+			break;
+		time_wait_drop(w);
+	}
+	w = sk->hashed ? slab_alloc(&slab_time_wait) : NULL;
+	if (w) {
+		w->local = sk->local;
+		w->expires = now + TIME_WAIT;
+		w->reuse = sock_opt_get(sk, SOL_SOCKET, SO_REUSEADDR);
+		list_add_tail(&root->time_waits, &w->link);
+		root->time_wait_count++;
+	}
+	net_unlock();
+}
+
+/* Does the end of an earlier connection forbid that sk is bound to local? */
+static bool time_wait_conflicts(const struct sock *sk, const struct inet_end *local, s64 now)
+	REQUIRES(lc_net)
+{
+	bool reuse = sock_opt_get(sk, SOL_SOCKET, SO_REUSEADDR);
+	const struct time_wait *w;
+
+	if (is_udp(sk))
+		return false;
+	list_for_each(w, &net_root()->time_waits, link)
+		if (w->local.port == local->port && w->expires > now && !(reuse && w->reuse) &&
+		    (inet_is_any(local) || !memcmp(w->local.addr, local->addr, 16)))
+			return true;
+	return false;
+}
+
 static bool port_free(const struct sock *sk, const struct inet_end *local, bool alone)
 	REQUIRES(lc_net)
 {
 	const struct sock *other;
 
-	list_for_each(other, port_bucket(sk->protocol, local->port), name_link)
+	list_for_each(other, inet_port_bucket(sk->protocol, local->port), name_link)
 		if (other->local.port == local->port && (alone || conflicts(other, sk, local)))
 			return false;
 	return true;
@@ -256,19 +324,21 @@ static void port_take(struct sock *sk, const struct inet_end *local) REQUIRES(lc
 		list_del(&sk->name_link);
 	sk->local = *local;
 	sk->hashed = true;
-	list_add(port_bucket(sk->protocol, local->port), &sk->name_link);
+	list_add(inet_port_bucket(sk->protocol, local->port), &sk->name_link);
 }
 
 /* Bind to *local; port 0: any. */
 static int bind_to(struct sock *sk, struct inet_end *local)
 {
 	u64 random = host_random_u64();
+	s64 now = sched_now();
 	int err = 0;
 
 	net_lock();
 	if (sk->hashed)
 		err = -EINVAL;
-	else if (local->port && !port_free(sk, local, false))
+	else if (local->port &&
+		 (!port_free(sk, local, false) || time_wait_conflicts(sk, local, now)))
 		err = -EADDRINUSE;
 	else if (!local->port)
 		local->port = port_pick(sk, local, random);
@@ -288,6 +358,7 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name)
 	if (err)
 		return err;
 	if (!inet_is_any(&local) && !inet_is_local(&local) &&
+	    !(is_udp(sk) && inet_is_multicast(&local)) &&
 	    !sock_opt_get(sk, IPPROTO_IP, IP_FREEBIND))
 		return -EADDRNOTAVAIL;
 	if (sk->family == AF_INET6 && inet_is_v4(&local) && sk->v6only)
@@ -297,7 +368,14 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name)
 	sock_lock(sk);
 	err = sk->state == SOCK_STATE_NEW ? 0 : -EINVAL;
 	sock_unlock(sk);
-	return err ? err : bind_to(sk, &local);
+	if (!err)
+		err = bind_to(sk, &local);
+	if (err)
+		return err;
+	net_lock();
+	sk->addr_given = !inet_is_any(&local);
+	net_unlock();
+	return 0;
 }
 
 int inet_autobind(struct sock *sk)
@@ -371,7 +449,7 @@ struct sock *inet_lookup(u32 protocol, const struct inet_end *to, const struct i
 	int most = 0;
 
 	net_lock();
-	list_for_each(sk, port_bucket(protocol, to->port), name_link) {
+	list_for_each(sk, inet_port_bucket(protocol, to->port), name_link) {
 		int points = score(sk, to, from);
 
 		if (points > most) {

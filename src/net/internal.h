@@ -17,7 +17,7 @@ struct sock;
 
 #define SOCK_READABLE (EPOLLIN | EPOLLRDNORM)
 #define SOCK_WRITABLE (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)
-#define SOCK_ALL (SOCK_READABLE | SOCK_WRITABLE | EPOLLHUP | EPOLLERR | EPOLLRDHUP)
+#define SOCK_ALL (SOCK_READABLE | SOCK_WRITABLE | EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)
 
 #define SKB_OVERHEAD \
 	768U /* what a message costs its sender beside its bytes, about as in Linux \
@@ -51,6 +51,7 @@ struct file_list {
 struct inet_end {
 	u8 addr[16];
 	u16 port; /* host order */
+	u32 scope; /* interface that goes with an IPv6 address, or 0 */
 };
 
 struct unix_addr {
@@ -73,6 +74,7 @@ struct skb {
 	struct file_list *files; /* [receiver's read_lock] owned */
 	struct unix_addr *from; /* [I] owned; null: unnamed */
 	struct inet_end inet_from, inet_to; /* [I] */
+	bool urgent; /* [I] TCP: the byte that MSG_OOB marks */
 	u8 ttl, tos; /* [I] inet */
 	u32 nl_group; /* [I] netlink: of an event */
 	char *data; /* [I] inline_data or an arena array */
@@ -146,6 +148,10 @@ struct sock {
 	int opts[SOCK_OPTS]; /* [a] stored options (option.c) */
 	bool opts_set; /* [lock] they hold values, not defaults */
 
+	struct skb *urgent; /* [lock] TCP: in rcvq, the last byte that was sent as urgent data */
+	bool urgent_unread; /* [lock] nobody has received it by MSG_OOB */
+	bool ended_first; /* [lock] TCP: we ended our stream before the peer did */
+
 	struct sock *peer; /* [lock] owned */
 	struct list clients; /* [lock] datagram sockets connected to this one */
 	struct list client_link; /* [peer's lock] */
@@ -163,8 +169,12 @@ struct sock {
 	struct inet_end local, remote; /* [root->lock for local, lock for remote] port 0: none */
 	bool hashed; /* [root->lock] name_link is in a table */
 	bool v6only; /* [root->lock] */
-	bool port_given; /* [root->lock] bind was given a port */
+	bool addr_given; /* [root->lock] bind was given an address */
 	u32 uid; /* [I] creator, for SO_REUSEPORT */
+	u64 cookie; /* [I] SO_COOKIE */
+	_Atomic u32 multicast_if; /* [a] UDP: interface for groups, or 0 */
+	struct list memberships; /* [root->lock] UDP: of groups */
+	const struct cred *peer_cred; /* [lock] owned: who connected or listened, or null */
 
 	struct nl_sock *nl; /* [I] owned: of netlink, else null */
 
@@ -199,7 +209,10 @@ struct net_root {
 	struct hash_key key; /* [I] */
 	struct list unix_names[NET_BUCKETS]; /* [lock] by inode or abstract name */
 	struct list ports[PORT_TABLES][NET_BUCKETS]; /* [lock] by protocol and port */
+	struct list time_waits; /* [lock] ports that ended connections still hold, oldest first */
+	u32 time_wait_count; /* [lock] */
 	struct list socks; /* [lock] all */
+	u64 cookies; /* [lock] how many there have been */
 	struct list netlink; /* [lock] netlink sockets that have a name */
 	struct net_link lo; /* [lock] */
 	struct list doomed; /* [lock] file lists to be destroyed */
@@ -231,7 +244,9 @@ static inline void net_unlock(void) RELEASE(lc_net)
 [[nodiscard]] struct sock *sock_alloc(struct subject *s, const struct sock_ops *ops, int family,
 				      int type, int protocol);
 struct sock *sock_get(struct sock *sk);
-void sock_put(struct sock *sk); /* null is fine */
+void sock_put(struct sock *sk); /* null is fine; no locks */
+/* Remember by whose credentials sk's peer acts, in place of who it was. No locks. */
+void sock_set_peer_cred(struct sock *sk, const struct cred *cred);
 /* A file over sk, whose reference it takes over on success. */
 [[nodiscard]] int sock_file(struct subject *s, struct sock *sk, u32 flags, struct file **ret);
 u64 sock_inode(const struct sock *sk); /* its file's inode number */
@@ -294,10 +309,9 @@ void gc_request(void);
 
 /* ---- stream.c, dgram.c ---- */
 
-struct stream_send {
-	u32 limit; /* of wmem */
-	bool tcp;
-};
+/* TCP: what there is to read at once, of rcvq's bytes; the next byte is urgent. */
+u64 stream_readable(struct sock *sk) REQUIRES(lc_sock);
+bool stream_at_mark(const struct sock *sk) REQUIRES(lc_sock);
 ssize_t stream_recv(struct subject *s, struct sock *sk, struct net_msg *msg);
 ssize_t stream_send(struct subject *s, struct sock *sk, struct net_msg *msg);
 /* Receive one message. */
@@ -342,6 +356,8 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name);
 /* Give sk a free port if it has none. */
 [[nodiscard]] int inet_autobind(struct sock *sk);
 void inet_unbind(struct sock *sk);
+/* sk is going, having ended its connection first: its port is held for a while. */
+void inet_time_wait(struct sock *sk);
 /* A child of a listener: the same port. */
 void inet_bind_child(struct sock *child, const struct inet_end *local);
 int inet_getname(struct sock *sk, bool peer, struct sockname *ret);
@@ -349,6 +365,19 @@ int inet_getname(struct sock *sk, bool peer, struct sockname *ret);
 struct sock *inet_lookup(u32 protocol, const struct inet_end *to, const struct inet_end *from);
 /* Where to send: checks the family of a destination, and that it is reached. */
 [[nodiscard]] int inet_route(const struct sock *sk, struct inet_end *to);
+struct list *inet_port_bucket(u32 protocol, u16 port);
+
+/* ---- multicast.c ---- */
+
+bool inet_is_multicast(const struct inet_end *e);
+/* 1: not an option of multicast. */
+int multicast_setopt(struct sock *sk, int level, int name, const void *value, u32 size);
+void multicast_release(struct sock *sk); /* leave all groups */
+/* Does what sk sends to a group go to lo? */
+bool multicast_routed(const struct sock *sk, const struct inet_end *to);
+/* Members of group to, with a reference each; at most max. */
+u32 multicast_receivers(u32 protocol, const struct inet_end *to, struct sock **ret, u32 max);
+
 int netlink_create(struct subject *s, int type, int protocol, struct sock **ret);
 void netlink_free(struct sock *sk); /* its own part of sk */
 void netlink_name(const struct skb *b, struct sockname *ret); /* who sent b */

@@ -9,17 +9,20 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "cred/cred.h"
 #include "net/internal.h"
 #include "time/clock.h"
 
 /* Of x86-64; libc's headers name others for 32-bit time. */
 #define SO_RCVTIMEO_NEW 66
 #define SO_SNDTIMEO_NEW 67
+#define IP_MTU_OF_LO 65535
 
 enum opt_kind {
 	OPT_BOOL, /* any int: 0 or 1 */
 	OPT_INT, /* lo..hi, else -EINVAL */
 	OPT_CLAMP, /* lo..hi, else the nearest */
+	OPT_DEFAULT, /* as OPT_INT, and -1: what it was at first */
 };
 
 enum {
@@ -55,6 +58,8 @@ static const struct opt g_opts[] = {
 	{ SOL_SOCKET, SO_INCOMING_CPU, OPT_ANY, OPT_CLAMP, -1, INT32_MIN, INT32_MAX },
 	{ SOL_SOCKET, SO_BUSY_POLL, OPT_ANY, OPT_CLAMP, 0, 0, 0 },
 	{ SOL_SOCKET, SO_RXQ_OVFL, OPT_ANY, OPT_BOOL, 0, 0, 1 },
+	{ SOL_SOCKET, SO_MAX_PACING_RATE, OPT_ANY, OPT_CLAMP, -1, INT32_MIN, INT32_MAX },
+	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPT_TCP, OPT_CLAMP, 0, INT32_MIN, INT32_MAX },
 	{ IPPROTO_TCP, TCP_NODELAY, OPT_TCP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_TCP, TCP_MAXSEG, OPT_TCP, OPT_INT, 536, 0, 32767 },
 	{ IPPROTO_TCP, TCP_CORK, OPT_TCP, OPT_BOOL, 0, 0, 1 },
@@ -71,21 +76,23 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_UDPLITE, 10 /* UDPLITE_SEND_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
 	{ IPPROTO_UDPLITE, 11 /* UDPLITE_RECV_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
 	{ IPPROTO_IP, IP_TOS, OPT_IP, OPT_INT, 0, 0, 255 },
-	{ IPPROTO_IP, IP_TTL, OPT_IP, OPT_INT, 64, 1, 255 },
+	{ IPPROTO_IP, IP_TTL, OPT_IP, OPT_DEFAULT, 64, 1, 255 },
 	{ IPPROTO_IP, IP_PKTINFO, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVERR, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVTTL, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVTOS, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_FREEBIND, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_MTU_DISCOVER, OPT_IP, OPT_INT, 1, 0, 5 },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, OPT_IP, OPT_INT, 1, -1, 255 },
+	{ IPPROTO_IP, IP_MULTICAST_TTL, OPT_IP, OPT_DEFAULT, 1, 0, 255 },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, OPT_IP, OPT_BOOL, 1, 0, 1 },
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, OPT_IP, OPT_BOOL, 1, 0, 1 },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_V6ONLY, OPT_INET6, OPT_BOOL, 0, 0, 1 },
-	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPT_INET6, OPT_INT, 64, -1, 255 },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, OPT_INET6, OPT_INT, 1, -1, 255 },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPT_INET6, OPT_DEFAULT, 64, 0, 255 },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, OPT_INET6, OPT_DEFAULT, 1, 0, 255 },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, OPT_INET6, OPT_INT, 0, 0, LO_INDEX },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, OPT_INET6, OPT_BOOL, 1, 0, 1 },
-	{ IPPROTO_IPV6, IPV6_TCLASS, OPT_INET6, OPT_INT, 0, -1, 255 },
+	{ IPPROTO_IPV6, IPV6_TCLASS, OPT_INET6, OPT_DEFAULT, 0, 0, 255 },
 	{ IPPROTO_IPV6, IPV6_RECVTCLASS, OPT_INET6, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, OPT_INET6, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, OPT_INET6, OPT_BOOL, 0, 0, 1 },
@@ -136,6 +143,18 @@ int sock_opt_get(const struct sock *sk, int level, int name)
 	return i < 0 ? 0 : __atomic_load_n(&sk->opts[i], __ATOMIC_RELAXED);
 }
 
+/* TCP_DEFER_ACCEPT is kept as a number of retries, of which each waits twice as long. */
+static int defer_accept_seconds(int seconds)
+{
+	int step = 1, sum = 0;
+
+	while (sum < seconds && sum < 30'000) {
+		sum += step;
+		step = min(step * 2, 120);
+	}
+	return sum;
+}
+
 static int opt_store(struct sock *sk, int i, int value)
 {
 	const struct opt *o = &g_opts[i];
@@ -144,8 +163,12 @@ static int opt_store(struct sock *sk, int i, int value)
 		value = value != 0;
 	else if (o->kind == OPT_CLAMP)
 		value = max(o->lo, min(o->hi, value));
+	else if (o->kind == OPT_DEFAULT && value == -1)
+		value = o->initial;
 	else if (value < o->lo || value > o->hi)
 		return -EINVAL;
+	if (o->level == IPPROTO_TCP && o->name == TCP_DEFER_ACCEPT)
+		value = defer_accept_seconds(value);
 	__atomic_store_n(&sk->opts[i], value, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -302,6 +325,8 @@ int sock_setopt(struct subject *s, struct file *f, int level, int name, const vo
 	if (!level_known(sk, level))
 		return sk->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
 	ret = set_special(s, sk, level, name, value, size);
+	if (ret == 1 && level != SOL_SOCKET && level != SOL_NETLINK)
+		ret = multicast_setopt(sk, level, name, value, size);
 	if (ret != 1)
 		return ret;
 	if (size < sizeof(int) && !(level == IPPROTO_IP && size == 1))
@@ -405,6 +430,38 @@ static int get_peercred(struct sock *sk, void *buf, u32 *size)
 	return 0;
 }
 
+/* The groups of the peer's credentials. */
+static int get_peergroups(struct sock *sk, void *buf, u32 *size)
+{
+	const struct cred *c;
+	u32 count, room = *size;
+	int err = 0;
+
+	sock_lock(sk);
+	c = sk->peer_cred ? cred_get(sk->peer_cred) : NULL;
+	sock_unlock(sk);
+	if (!c)
+		return -ENODATA;
+	count = c->groups ? c->groups->count : 0;
+	*size = count * (u32)sizeof(u32);
+	if (room < *size)
+		err = -ERANGE;
+	else if (count)
+		memcpy(buf, c->groups->gid, *size);
+	cred_put(c);
+	return err;
+}
+
+/* The local address for groups. */
+static void get_multicast_if(struct sock *sk, void *buf, u32 *size)
+{
+	struct in_addr addr = {};
+
+	if (atomic_load(&sk->multicast_if))
+		addr.s_addr = __builtin_bswap32(INADDR_LOOPBACK);
+	*size = answer(buf, *size, &addr, sizeof(addr));
+}
+
 static int get_special(struct sock *sk, int level, int name, void *buf, u32 *size)
 {
 	struct tcp_info info;
@@ -421,9 +478,20 @@ static int get_special(struct sock *sk, int level, int name, void *buf, u32 *siz
 			return 0;
 		}
 	}
+	if (level == IPPROTO_IP && name == IP_MULTICAST_IF) {
+		get_multicast_if(sk, buf, size);
+		return 0;
+	}
 	if (level != SOL_SOCKET)
 		return 1;
 	switch (name) {
+	case SO_COOKIE:
+		if (*size < sizeof(sk->cookie))
+			return -EINVAL;
+		*size = answer(buf, *size, &sk->cookie, sizeof(sk->cookie));
+		return 0;
+	case SO_PEERGROUPS:
+		return sk->family == AF_UNIX ? get_peergroups(sk, buf, size) : -ENODATA;
 	case SO_RCVTIMEO:
 	case SO_RCVTIMEO_NEW:
 		*size = answer_timeout(buf, *size, sk->rcvtimeo);
@@ -463,6 +531,13 @@ int sock_getopt(struct subject *s, struct file *f, int level, int name, void *va
 	if (ret != 1)
 		return ret;
 	if (level == SOL_SOCKET && get_socket_int(sk, name, &n)) {
+		*size = answer(value, *size, &n, sizeof(n));
+		return 0;
+	}
+	if (level == IPPROTO_IP && name == IP_MTU) {
+		if (sk->state != SOCK_STATE_CONNECTED)
+			return -ENOTCONN;
+		n = IP_MTU_OF_LO;
 		*size = answer(value, *size, &n, sizeof(n));
 		return 0;
 	}

@@ -19,6 +19,7 @@ int net_init(void)
 	spin_init(&root->lock);
 	host_random(&root->key, sizeof(root->key));
 	link_init(&root->lo);
+	list_init(&root->time_waits);
 	list_init(&root->socks);
 	list_init(&root->netlink);
 	list_init(&root->doomed);

@@ -60,6 +60,7 @@ struct sock *sock_alloc(struct subject *s, const struct sock_ops *ops, int famil
 	list_init(&sk->accept_queue);
 	list_init(&sk->accept_link);
 	list_init(&sk->name_link);
+	list_init(&sk->memberships);
 	list_init(&sk->flight_link);
 	list_init(&sk->gc_lists);
 	list_init(&sk->gc_link);
@@ -69,6 +70,7 @@ struct sock *sock_alloc(struct subject *s, const struct sock_ops *ops, int famil
 	sock_opts_init(sk);
 	net_lock();
 	list_add_tail(&net_root()->socks, &sk->all_link);
+	sk->cookie = ++net_root()->cookies;
 	net_unlock();
 	return sk;
 }
@@ -87,9 +89,24 @@ void sock_put(struct sock *sk)
 	list_del(&sk->all_link);
 	net_unlock();
 	unix_addr_put(sk->addr);
+	if (sk->peer_cred)
+		cred_put(sk->peer_cred);
 	if (sk->nl)
 		netlink_free(sk);
 	slab_free(&slab_sock, sk);
+}
+
+void sock_set_peer_cred(struct sock *sk, const struct cred *cred)
+{
+	const struct cred *old;
+
+	cred = cred ? cred_get(cred) : NULL;
+	sock_lock(sk);
+	old = sk->peer_cred;
+	sk->peer_cred = cred;
+	sock_unlock(sk);
+	if (old)
+		cred_put(old);
 }
 
 u64 sock_inode(const struct sock *sk)
@@ -442,6 +459,8 @@ int sock_listen(struct subject *s, struct file *f, int backlog)
 		sk->peercred = scm_cred_of(s);
 	}
 	sock_unlock(sk);
+	if (!err && sk->family == AF_UNIX)
+		sock_set_peer_cred(sk, s->cred);
 	waitq_wake(&sk->room_waitq, EPOLLOUT);
 	return err;
 }
@@ -570,6 +589,11 @@ static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 						0;
 		break;
 	case SIOCATMARK:
+		if (sk->protocol != IPPROTO_TCP)
+			return -ENOTTY;
+		sock_lock(sk);
+		value = stream_at_mark(sk);
+		sock_unlock(sk);
 		break;
 	default:
 		return link_ioctl(s, sk, cmd, arg);

@@ -29,6 +29,66 @@ u32 sock_send_limit(struct sock *sk)
 	return limit == BUF_DEFAULT ? TCP_SEND_LIMIT : limit + BUF_DEFAULT;
 }
 
+/* ---- urgent data ---- */
+
+/*
+ * The last byte of what is sent with MSG_OOB is a message of its own in the receiver's queue. A
+ * read stops before it (the mark), and the next one skips it, or begins with it if SO_OOBINLINE is
+ * set. recv with MSG_OOB gives a copy of it. Only the latest one counts: others are ordinary bytes.
+ */
+
+static bool is_inline(const struct sock *sk)
+{
+	return sock_opt_get(sk, SOL_SOCKET, SO_OOBINLINE);
+}
+
+bool stream_at_mark(const struct sock *sk)
+{
+	return sk->urgent && sk->rcvq.next == &sk->urgent->link;
+}
+
+u64 stream_readable(struct sock *sk)
+{
+	return sk->rcv_bytes - (sk->urgent && !is_inline(sk));
+}
+
+static ssize_t stream_recv_urgent(struct sock *sk, struct net_msg *msg)
+{
+	ssize_t ret = 1;
+	char byte = 0;
+
+	sock_lock(sk);
+	if (is_inline(sk) || !sk->urgent || !sk->urgent_unread) {
+		ret = -EINVAL;
+	} else if (sk->state == SOCK_STATE_NEW || sk->shutdown & RCV_SHUT) {
+		ret = 0;
+	} else {
+		byte = sk->urgent->data[0];
+		if (!(msg->flags & MSG_PEEK))
+			sk->urgent_unread = false;
+	}
+	sock_unlock(sk);
+	if (ret != 1)
+		return ret;
+	msg->ret_flags |= MSG_OOB;
+	if (msg->uio->left)
+		return uio_copy_to(msg->uio, &byte, 1);
+	msg->ret_flags |= MSG_TRUNC;
+	return 0;
+}
+
+/* Is b the mark? It ends a read that has something, and (ret_skip) is skipped unless inline. */
+static bool stream_mark(struct sock *sk, const struct skb *b, bool *ret_skip)
+{
+	bool mark;
+
+	sock_lock(sk);
+	mark = sk->urgent == b;
+	sock_unlock(sk);
+	*ret_skip = mark && !is_inline(sk);
+	return mark;
+}
+
 /* ---- receiving ---- */
 
 /* What a receiver finds after *after (null: at the head) of the queue: *ret, or a reason why there
@@ -74,6 +134,8 @@ static void stream_consume(struct sock *sk, struct skb *b)
 {
 	sock_lock(sk);
 	sock_unqueue(sk, b);
+	if (sk->urgent == b)
+		sk->urgent = NULL;
 	sock_unlock(sk);
 	skb_destroy(b);
 }
@@ -141,6 +203,7 @@ static ssize_t stream_read_available(struct sock *sk, struct stream_read *r)
 {
 	struct skb *b;
 	ssize_t ret;
+	bool skip;
 
 	while (r->msg->uio->left && !r->stop) {
 		ret = stream_next(sk, r->peeked, r->done && r->done >= r->target, &b);
@@ -148,6 +211,16 @@ static ssize_t stream_read_available(struct sock *sk, struct stream_read *r)
 			return 1;
 		if (ret)
 			return ret;
+		if (is_tcp(sk) && stream_mark(sk, b, &skip)) {
+			if (r->done)
+				return 1;
+			if (skip && r->msg->flags & MSG_PEEK)
+				r->peeked = b;
+			else if (skip)
+				stream_consume(sk, b);
+			if (skip)
+				continue;
+		}
 		if (!is_tcp(sk)) {
 			ret = stream_scm(r, b);
 			if (ret)
@@ -174,7 +247,7 @@ ssize_t stream_recv(struct subject *s, struct sock *sk, struct net_msg *msg)
 	ssize_t ret;
 
 	if (msg->flags & MSG_OOB)
-		return is_tcp(sk) ? -EINVAL : -EOPNOTSUPP;
+		return is_tcp(sk) ? stream_recv_urgent(sk, msg) : -EOPNOTSUPP;
 	r.target = msg->flags & MSG_WAITALL ? msg->uio->left :
 					      min((size_t)max(lowat, 1), msg->uio->left);
 	for (;;) {
@@ -258,13 +331,17 @@ static bool stream_put(struct sock *sk, struct sock *peer, struct skb *b) REQUIR
 	if (peer->dead || (peer->shutdown & RCV_SHUT && !is_tcp(sk)))
 		return false;
 	sock_queue(peer, b);
+	if (b->urgent) {
+		peer->urgent = b;
+		peer->urgent_unread = true;
+	}
 	return true;
 }
 
 /* Hand b to peer. -EPIPE if it takes no more. */
 static int stream_deliver(struct sock *sk, struct sock *peer, struct skb *b)
 {
-	bool taken;
+	bool taken, urgent = b->urgent;
 
 	if (b->files) {
 		net_lock();
@@ -280,7 +357,7 @@ static int stream_deliver(struct sock *sk, struct sock *peer, struct skb *b)
 		sock_unlock(peer);
 	}
 	if (taken) {
-		sock_wake(peer, SOCK_READABLE);
+		sock_wake(peer, SOCK_READABLE | (urgent ? EPOLLPRI : 0));
 		return 0;
 	}
 	skb_destroy(b);
@@ -294,7 +371,10 @@ static int stream_deliver(struct sock *sk, struct sock *peer, struct skb *b)
 static ssize_t stream_send_piece(struct subject *s, struct sock *sk, struct sock *peer,
 				 struct net_msg *msg)
 {
-	u32 size = (u32)min(msg->uio->left, (u64)SKB_STREAM_MAX);
+	bool urgent = msg->flags & MSG_OOB && msg->uio->left == 1;
+	/* The last byte of urgent data stands alone. */
+	u64 left = msg->uio->left - (msg->flags & MSG_OOB && !urgent);
+	u32 size = (u32)min(left, (u64)SKB_STREAM_MAX);
 	struct skb *b;
 	int err;
 
@@ -303,6 +383,7 @@ static ssize_t stream_send_piece(struct subject *s, struct sock *sk, struct sock
 	b = skb_create(sk, size);
 	if (!b)
 		return -ENOBUFS;
+	b->urgent = urgent;
 	err = skb_fill(b, msg->uio);
 	if (!err && !is_tcp(sk))
 		err = skb_attach_scm(s, b, msg);
@@ -320,7 +401,7 @@ ssize_t stream_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 	struct sock *peer;
 	ssize_t ret, done = 0;
 
-	if (msg->flags & MSG_OOB)
+	if (msg->flags & MSG_OOB && !is_tcp(sk))
 		return -EOPNOTSUPP;
 	ret = stream_send_check(sk);
 	if (ret)

@@ -3,9 +3,8 @@
  * the unix domain, and segments are what stream.c puts into the peer's queue. Source: tcp(7),
  * net/ipv4/tcp.c, tcp_input.c of Linux.
  *
- * Not as in Linux: no TIME_WAIT (an address can be bound again at once), no urgent data, no
- * simultaneous open; a nonblocking connect to a listener whose queue is full succeeds up to a
- * bound.
+ * Not as in Linux: no simultaneous open; a nonblocking connect to a listener whose queue is full
+ * succeeds up to a bound; urgent data raises no SIGURG.
  */
 
 #include <errno.h>
@@ -39,7 +38,7 @@ static void tcp_release(struct sock *sk, bool embryo)
 {
 	struct sock *peer;
 	struct list unread;
-	bool reset, tell;
+	bool reset, tell, first;
 
 	list_init(&unread);
 	sock_lock(sk);
@@ -48,16 +47,20 @@ static void tcp_release(struct sock *sk, bool embryo)
 	list_splice_tail(&unread, &sk->rcvq);
 	sk->rcv_count = 0;
 	sk->rcv_bytes = 0;
+	sk->urgent = NULL;
 	peer = sk->peer;
 	sk->peer = NULL;
 	reset = embryo || !list_empty(&unread) || (sk->linger.l_onoff && !sk->linger.l_linger);
 	/* Else it is reset already, or was never more than half connected. */
 	tell = peer && sk->state == SOCK_STATE_CONNECTED;
+	first = tell && !reset && (sk->ended_first || !sk->done);
 	sk->state = SOCK_STATE_NEW;
 	sock_unlock(sk);
 	if (tell)
 		tcp_tell_end(peer, reset);
 	sock_put(peer);
+	if (first)
+		inet_time_wait(sk);
 	inet_unbind(sk);
 	waitq_wake_all(&sk->room_waitq, EPOLLOUT);
 	sock_release_children(sk);
@@ -78,8 +81,10 @@ static int tcp_shutdown(struct sock *sk, u32 how)
 		sk->shutdown |= (u8)how;
 		err = -ENOTCONN;
 	} else {
-		if (how & SEND_SHUT && !(sk->shutdown & SEND_SHUT) && sk->peer)
+		if (how & SEND_SHUT && !(sk->shutdown & SEND_SHUT) && sk->peer) {
 			peer = sock_get(sk->peer);
+			sk->ended_first = !sk->done;
+		}
 		sk->shutdown |= (u8)how;
 	}
 	sock_unlock(sk);
@@ -117,6 +122,8 @@ static int tcp_connect_begin(struct sock *sk)
 	} else {
 		sk->state = SOCK_STATE_CONNECTING;
 		sk->done = false;
+		sk->ended_first = false;
+		sk->shutdown = 0;
 		sk->err = 0;
 	}
 	sock_unlock(sk);
@@ -264,6 +271,7 @@ static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname
 	sock_lock(sk);
 	if (err) {
 		sk->state = SOCK_STATE_NEW;
+		sk->shutdown = BOTH_SHUT;
 		sk->err = nonblock ? -err : 0;
 	}
 	sk->connecting = nonblock;
@@ -276,6 +284,7 @@ static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname
 
 static u32 tcp_poll(struct sock *sk)
 {
+	u64 lowat = (u64)max(sock_opt_get(sk, SOL_SOCKET, SO_RCVLOWAT), 1);
 	bool room = sock_send_room(sk);
 	u32 events = 0;
 
@@ -292,7 +301,9 @@ static u32 tcp_poll(struct sock *sk)
 		events |= EPOLLHUP;
 	if (sk->shutdown & RCV_SHUT)
 		events |= SOCK_READABLE | EPOLLRDHUP;
-	if (!list_empty(&sk->rcvq))
+	if (sk->urgent && sk->urgent_unread)
+		events |= EPOLLPRI;
+	if (stream_readable(sk) >= lowat)
 		events |= SOCK_READABLE;
 	if (sk->shutdown & SEND_SHUT || room)
 		events |= EPOLLOUT | EPOLLWRNORM;
@@ -323,6 +334,10 @@ void tcp_fill_info(struct sock *sk, struct tcp_info *ret)
 	memset(ret, 0, sizeof(*ret));
 	sock_lock(sk);
 	ret->tcpi_state = tcp_state(sk);
+	if (sk->state == SOCK_STATE_LISTENING) {
+		ret->tcpi_unacked = sk->accept_count;
+		ret->tcpi_sacked = sk->backlog;
+	}
 	sock_unlock(sk);
 	ret->tcpi_snd_mss = 32741;
 	ret->tcpi_rcv_mss = 536;

@@ -7,6 +7,7 @@
 #include "net/internal.h"
 
 #define UDP_MAX 65'507U
+#define RECEIVERS_MAX 64U /* of what is sent to a group */
 
 static void udp_release(struct sock *sk, bool embryo)
 {
@@ -14,6 +15,7 @@ static void udp_release(struct sock *sk, bool embryo)
 
 	list_init(&unread);
 	inet_unbind(sk);
+	multicast_release(sk);
 	sock_lock(sk);
 	sk->dead = true;
 	sk->shutdown = BOTH_SHUT;
@@ -44,10 +46,21 @@ static int udp_connect(struct subject *s, struct sock *sk, const struct sockname
 		memcpy(sk->local.addr, to.addr, sizeof(to.addr));
 	sock_lock(sk);
 	sk->remote = to;
+	if (name->sa.sa_family == AF_UNSPEC && !sk->addr_given)
+		memset(sk->local.addr + (sk->family == AF_INET ? 12 : 0), 0,
+		       sk->family == AF_INET ? 4 : 16);
 	sk->state = name->sa.sa_family == AF_UNSPEC ? SOCK_STATE_NEW : SOCK_STATE_CONNECTED;
 	sock_unlock(sk);
 	net_unlock();
 	return 0;
+}
+
+/* 255.255.255.255, or lo's. */
+static bool is_broadcast(const struct inet_end *e)
+{
+	u32 addr = inet_v4(e);
+
+	return inet_is_v4(e) && (addr == INADDR_BROADCAST || addr == __builtin_bswap32(0x7fffffff));
 }
 
 /* Where msg goes. */
@@ -61,6 +74,8 @@ static int udp_target(struct sock *sk, const struct net_msg *msg, struct inet_en
 		err = inet_parse(sk, msg->to, ret);
 		if (!err && !ret->port)
 			err = -EINVAL;
+		if (!err && is_broadcast(ret) && !sock_opt_get(sk, SOL_SOCKET, SO_BROADCAST))
+			err = -EACCES;
 		return err ? err : inet_route(sk, ret);
 	}
 	sock_lock(sk);
@@ -121,11 +136,73 @@ static void udp_header(const struct sock *sk, const struct net_msg *msg, struct 
 	b->tos = (u8)max(tos, 0);
 }
 
+/* Send a copy of b to each member of its group. */
+static void udp_multicast(struct sock *sk, const struct skb *b)
+{
+	struct sock *to[RECEIVERS_MAX];
+	u32 count = multicast_receivers(sk->protocol, &b->inet_to, to, RECEIVERS_MAX);
+
+	for (u32 i = 0; i < count; i++) {
+		struct skb *copy = skb_create(sk, b->size);
+
+		if (copy) {
+			memcpy(copy->data, b->data, b->size);
+			copy->inet_from = b->inet_from;
+			copy->inet_to = b->inet_to;
+			copy->ttl = b->ttl;
+			copy->tos = b->tos;
+			udp_deliver(to[i], copy);
+		}
+		sock_put(to[i]);
+	}
+}
+
+/* Send b, which is used up. connected: errors are told. */
+static void udp_transmit(struct sock *sk, struct skb *b, bool connected)
+{
+	struct sock *receiver;
+
+	if (inet_is_multicast(&b->inet_to)) {
+		udp_multicast(sk, b);
+		skb_destroy(b);
+		return;
+	}
+	receiver = inet_lookup(sk->protocol, &b->inet_to, &b->inet_from);
+	if (receiver) {
+		udp_deliver(receiver, b);
+		sock_put(receiver);
+		return;
+	}
+	skb_destroy(b);
+	if (connected)
+		sock_set_error(sk, ECONNREFUSED);
+}
+
+/* The address that sk sends from when it sends to to. */
+static struct inet_end udp_source(struct sock *sk, const struct net_msg *msg,
+				  const struct inet_end *to)
+{
+	struct inet_end from;
+
+	net_lock();
+	from = sk->local;
+	net_unlock();
+	if (msg->ctl.has_src)
+		memcpy(from.addr, msg->ctl.src, sizeof(from.addr));
+	if (!inet_is_any(&from) && !inet_is_multicast(&from))
+		return from;
+	memcpy(from.addr, to->addr, sizeof(from.addr));
+	if (inet_is_multicast(to)) {
+		memset(from.addr + (inet_is_v4(to) ? 12 : 0), 0, inet_is_v4(to) ? 4 : 16);
+		inet_any_to_loopback(&from);
+	}
+	return from;
+}
+
 static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 {
 	u64 size = msg->uio->left;
-	struct inet_end to, from;
-	struct sock *receiver;
+	struct inet_end to;
 	bool connected;
 	struct skb *b;
 	int err;
@@ -141,13 +218,6 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 		err = inet_autobind(sk);
 	if (err)
 		return err;
-	net_lock();
-	from = sk->local;
-	net_unlock();
-	if (msg->ctl.has_src)
-		memcpy(from.addr, msg->ctl.src, sizeof(from.addr));
-	if (inet_is_any(&from))
-		memcpy(from.addr, to.addr, sizeof(from.addr));
 	b = skb_create(sk, (u32)size);
 	if (!b)
 		return -ENOBUFS;
@@ -156,18 +226,10 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 		skb_destroy(b);
 		return err;
 	}
-	b->inet_from = from;
+	b->inet_from = udp_source(sk, msg, &to);
 	b->inet_to = to;
 	udp_header(sk, msg, b);
-	receiver = inet_lookup(sk->protocol, &to, &from);
-	if (receiver) {
-		udp_deliver(receiver, b);
-		sock_put(receiver);
-	} else {
-		skb_destroy(b);
-		if (connected)
-			sock_set_error(sk, ECONNREFUSED);
-	}
+	udp_transmit(sk, b, connected);
 	return (ssize_t)size;
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "cred/cred.h"
 #include "net/internal.h"
 #include "sched/fiber.h"
 
@@ -70,6 +71,8 @@ int unix_pair(struct subject *s, struct sock *a, struct sock *b)
 
 	set_peer(a, b, cred);
 	set_peer(b, a, cred);
+	sock_set_peer_cred(a, s->cred);
+	sock_set_peer_cred(b, s->cred);
 	if (a->type == SOCK_DGRAM) {
 		client_add(a, b);
 		client_add(b, a);
@@ -163,6 +166,7 @@ static struct sock *make_child(struct subject *s, struct sock *sk, struct sock *
 	child->addr = unix_sock_addr(listener);
 	child->passcred = atomic_load(&listener->passcred);
 	set_peer(child, sk, scm_cred_of(s));
+	sock_set_peer_cred(child, s->cred);
 	return child;
 }
 
@@ -170,6 +174,7 @@ static int connect_to(struct subject *s, struct sock *sk, struct sock *listener,
 {
 	s64 deadline = sock_deadline(sk->sndtimeo);
 	struct sock *child = make_child(s, sk, listener);
+	const struct cred *peer_cred;
 	struct scm_cred peercred;
 	int err;
 
@@ -177,7 +182,11 @@ static int connect_to(struct subject *s, struct sock *sk, struct sock *listener,
 		return -ENOMEM;
 	sock_lock(listener);
 	peercred = listener->peercred;
+	peer_cred = listener->peer_cred ? cred_get(listener->peer_cred) : NULL;
 	sock_unlock(listener);
+	sock_set_peer_cred(sk, peer_cred);
+	if (peer_cred)
+		cred_put(peer_cred);
 	sock_lock(sk);
 	sk->peer = sock_get(child);
 	sk->peercred = peercred;

@@ -6,7 +6,8 @@
  * it notes the events and arms a timer that has expired already, whose callback sends.
  *
  * Differences from Linux: changes that follow one another at once may be told by one signal (as
- * SIGIO they would be merged anyway); no SIGURG.
+ * SIGIO they would be merged anyway); no SIGURG. F_NOTIFY, which is an inotify of its own here,
+ * ends with the last descriptor of the open directory, not with the first that is closed.
  */
 
 #include "kernel/fasync.h"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 
 #include "arena/slab.h"
 #include "cred/cred.h"
@@ -23,13 +25,24 @@
 #include "kernel/task.h"
 #include "sched/timer.h"
 #include "sched/waitq.h"
+#include "vfs/notify.h"
 #include "vfs/vfs.h"
+
+/* A directory that tells what happens in it; it has an inotify file that nobody sees. */
+struct dnotify {
+	struct waiter waiter; /* [file's pos_lock] on the queue of in */
+	struct timer timer;
+	struct file *file; /* [I] the directory; not owned */
+	struct file *in; /* [I] owned */
+	_Atomic int fd; /* [a] by which F_NOTIFY was made */
+};
 
 struct fasync {
 	struct waiter waiter; /* [file's pos_lock] on the file's queue with O_ASYNC */
 	struct timer timer;
 	struct file *file; /* [I] not owned */
 	_Atomic u32 events; /* [a] not yet told */
+	struct dnotify *dnotify; /* [file's pos_lock] owned, or null */
 	/* By file->lock: */
 	struct pid *pid; /* owned; null: nobody */
 	int type; /* F_OWNER_* */
@@ -39,9 +52,12 @@ struct fasync {
 };
 
 SLAB_CLASS(fasync, struct fasync, TRANSIENT(struct fasync, timer.slot));
+SLAB_CLASS(dnotify, struct dnotify, TRANSIENT(struct dnotify, timer.slot));
 
 DECLARE_OPS(struct waiter_ops, fasync_waiter_ops);
 DECLARE_OPS(struct timer_ops, fasync_timer_ops);
+DECLARE_OPS(struct waiter_ops, dnotify_waiter_ops);
+DECLARE_OPS(struct timer_ops, dnotify_timer_ops);
 
 static struct fasync *fasync_of(const struct file *f)
 {
@@ -117,18 +133,24 @@ static void send(const struct fasync *a, int code, u32 band)
 	tasks_unlock();
 }
 
+/* A copy of f's owner and signal, with its own reference to the pid. False: there is no owner. */
+static bool fasync_copy(struct file *f, struct fasync *ret)
+{
+	spin_lock(&f->lock, &lc_file);
+	*ret = *f->fasync;
+	if (ret->pid)
+		pid_get(ret->pid);
+	spin_unlock(&f->lock, &lc_file);
+	return ret->pid;
+}
+
 static void fasync_expire(struct timer *timer)
 {
 	struct fasync *a = container_of(timer, struct fasync, timer), copy;
 	u32 events = atomic_exchange(&a->events, 0);
 	struct file *f = a->file;
 
-	spin_lock(&f->lock, &lc_file);
-	copy = *a;
-	if (copy.pid)
-		pid_get(copy.pid);
-	spin_unlock(&f->lock, &lc_file);
-	if (!copy.pid)
+	if (!fasync_copy(f, &copy))
 		return;
 	if (f->readable && events & (EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP))
 		send(&copy, POLL_IN, EPOLLIN | EPOLLRDNORM);
@@ -178,11 +200,115 @@ int fasync_update(struct file *f, int fd)
 	return 0;
 }
 
+/* ---- directories ---- */
+
+static void dnotify_expire(struct timer *timer)
+{
+	struct dnotify *d = container_of(timer, struct dnotify, timer);
+	struct fasync copy;
+
+	if (!inotify_drain(d->in) || !fasync_copy(d->file, &copy))
+		return;
+	copy.fd = d->fd;
+	send(&copy, POLL_MSG, EPOLLIN | EPOLLRDNORM | EPOLLMSG);
+	pid_put(copy.pid);
+}
+
+DEFINE_OPS(struct timer_ops, dnotify_timer_ops) = { .expire = dnotify_expire };
+
+static bool dnotify_wake(struct waiter *w, u32 events)
+{
+	if (timer_arm(&container_of(w, struct dnotify, waiter)->timer, 0))
+		return false; /* no memory: the signal is lost */
+	return false;
+}
+
+DEFINE_OPS(struct waiter_ops, dnotify_waiter_ops) = { .wake = dnotify_wake };
+
+static void dnotify_destroy(struct dnotify *d)
+{
+	if (!d)
+		return;
+	waitq_remove(&d->waiter);
+	timer_cancel_sync(&d->timer);
+	file_put(d->in);
+	slab_free(&slab_dnotify, d);
+}
+
+static u32 dnotify_mask(u32 mask)
+{
+	static const u32 events[] = {
+		IN_ACCESS,
+		IN_MODIFY,
+		IN_CREATE | IN_MOVED_TO,
+		IN_DELETE | IN_MOVED_FROM,
+		IN_MOVED_FROM | IN_MOVED_TO,
+		IN_ATTRIB,
+	};
+	u32 ret = mask & DN_MULTISHOT ? 0 : IN_ONESHOT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (mask & 1U << i)
+			ret |= events[i];
+	return ret;
+}
+
+/* The directory's dnotify, made over in, whose reference goes to it or is dropped. */
+static struct dnotify *dnotify_make(struct fasync *a, struct file *in)
+{
+	struct dnotify *d = a->dnotify;
+
+	if (d || !(d = slab_alloc(&slab_dnotify))) {
+		file_put(in);
+		return d;
+	}
+	waiter_init(&d->waiter, OPS(dnotify_waiter_ops));
+	timer_init(&d->timer, OPS(dnotify_timer_ops));
+	d->file = a->file;
+	d->in = in;
+	waitq_add(in->ops->waitq(in), &d->waiter, ~0U);
+	a->dnotify = d;
+	return d;
+}
+
+int fasync_watch_directory(struct task *t, struct file *f, int fd, u32 mask, struct file *in)
+{
+	const struct file_owner_ex self = { .type = F_OWNER_PID, .pid = (int)task_tgid(t) };
+	struct fasync *a = fasync_make(f);
+	struct dnotify *d;
+	int ret = -ENOMEM;
+
+	if (a && mask & ~(u32)DN_MULTISHOT && !a->pid)
+		ret = fasync_set_owner(t, f, &self);
+	else if (a)
+		ret = 0;
+	if (ret || !(mask & ~(u32)DN_MULTISHOT)) {
+		file_put(in);
+		if (ret)
+			return ret;
+		mutex_lock(&f->pos_lock, &lc_file_pos);
+		d = a->dnotify;
+		a->dnotify = NULL;
+		mutex_unlock(&f->pos_lock, &lc_file_pos);
+		dnotify_destroy(d);
+		return 0;
+	}
+	mutex_lock(&f->pos_lock, &lc_file_pos);
+	d = dnotify_make(a, in);
+	ret = d ? inotify_add_watch_path(d->in, &f->path, dnotify_mask(mask) | IN_MASK_ADD) :
+		  -ENOMEM;
+	if (d)
+		d->fd = fd;
+	mutex_unlock(&f->pos_lock, &lc_file_pos);
+	return min(ret, 0);
+}
+
 /* The last reference to f goes. */
 static void fasync_release(struct file *f)
 {
 	struct fasync *a = f->fasync;
 
+	dnotify_destroy(a->dnotify);
 	waitq_remove(&a->waiter);
 	timer_cancel_sync(&a->timer);
 	pid_put(a->pid);

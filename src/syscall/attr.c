@@ -251,9 +251,7 @@ long sys_fallocate(struct task *t, int fd, int mode, s64 offset, s64 size)
 		ret = -EINVAL;
 	else if (!f->writable)
 		ret = -EBADF;
-	else if (f->stream)
-		ret = -ESPIPE;
-	else if (__builtin_add_overflow(offset, size, &end))
+	else if (__builtin_add_overflow(offset, size, &end) && S_ISREG(f->inode->mode))
 		ret = -EFBIG;
 	else
 		ret = size_result(t, file_fallocate(&t->subject, f, mode, offset, size), (u64)end);

@@ -7,12 +7,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "cred/user.h"
 #include "fs/tmpfs/memfd.h"
 #include "ipc/pipe.h"
 #include "kernel/fasync.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 #include "vfs/locks.h"
+#include "vfs/notify.h"
 
 /* What F_SETFL may change. */
 #define SETFL_FLAGS (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
@@ -282,6 +284,26 @@ long sys_flock(struct task *t, int fd, int op)
 	return task_restart(ret, ERESTARTSYS);
 }
 
+static long fcntl_notify(struct task *t, struct file *f, int fd, u32 mask)
+{
+	struct user_table *users = kernel_get()->users;
+	struct file *in = NULL;
+	int err;
+
+	if (!S_ISDIR(f->inode->mode))
+		return -ENOTDIR;
+	if (mask & ~(u32)DN_MULTISHOT) {
+		struct user_usage *user = user_usage_get(t->user);
+
+		err = inotify_create_file(&t->subject, users, user, 0, &in);
+		if (err) {
+			user_usage_put(users, user);
+			return err == -EMFILE ? -ENOMEM : err;
+		}
+	}
+	return fasync_watch_directory(t, f, fd, mask, in);
+}
+
 /* Commands on the file, not only the descriptor. */
 static long fcntl_file(struct task *t, struct file *f, int fd, int cmd, u64 arg)
 {
@@ -305,7 +327,7 @@ static long fcntl_file(struct task *t, struct file *f, int fd, int cmd, u64 arg)
 	case F_GETLEASE:
 		return F_UNLCK; /* nobody has one */
 	case F_NOTIFY:
-		return S_ISDIR(f->inode->mode) ? -EINVAL : -ENOTDIR;
+		return fcntl_notify(t, f, fd, (u32)arg);
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		return memfd_fcntl(f, cmd, arg);

@@ -637,6 +637,24 @@ static struct watch *watch_first(struct inotify *in)
 	return w;
 }
 
+bool inotify_drain(struct file *f)
+{
+	struct inotify *in = f->private;
+	struct event *e, *next;
+	bool any = false;
+
+	spin_lock(&in->lock, &lc_ipc);
+	list_for_each_safe(e, next, &in->events, link) {
+		any |= (e->mask & (IN_ALL_EVENTS | IN_Q_OVERFLOW)) != 0;
+		list_del(&e->link);
+		event_free(in, e);
+	}
+	in->event_count = 0;
+	in->overflow = false;
+	spin_unlock(&in->lock, &lc_ipc);
+	return any;
+}
+
 static void inotify_release(struct file *f)
 {
 	struct inotify *in = f->private;

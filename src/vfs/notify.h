@@ -77,3 +77,6 @@ bool inotify_is(const struct file *f);
  * watch's number, -EEXIST (IN_MASK_CREATE), -ENOSPC, -ENOMEM. */
 [[nodiscard]] int inotify_add_watch_path(struct file *f, const struct path *p, u32 mask);
 [[nodiscard]] int inotify_remove_watch(struct file *f, int wd); /* -EINVAL: none such */
+/* Throw away what waits in f. True if there was an event, besides those about watches themselves.
+ */
+bool inotify_drain(struct file *f);

@@ -187,6 +187,45 @@ static void test_others(void)
 	close(p[1]);
 }
 
+static void touch(const char *dir, const char *name)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	need(fd >= 0);
+	close(fd);
+}
+
+static void test_directory(void)
+{
+	siginfo_t info;
+	char *path = temp_dir(), name[128];
+	int dir = open(path, O_RDONLY | O_DIRECTORY);
+	need(dir >= 0);
+	is_int(fcntl(dir, F_SETSIG, SIGRTMIN), 0, "F_SETSIG of a directory");
+	is_int(fcntl(dir, F_NOTIFY, DN_CREATE), 0, "F_NOTIFY");
+	is_int(fcntl(dir, F_GETOWN), getpid(), "its owner is the caller");
+	touch(path, "a");
+	is_int(take(&info), SIGRTMIN, "a new name");
+	is_int(info.si_fd, dir, "si_fd");
+	is_int(info.si_code, POLL_MSG, "si_code");
+	touch(path, "b");
+	ok(none_pending(), "told once");
+	is_int(fcntl(dir, F_NOTIFY, DN_DELETE | DN_MULTISHOT), 0, "DN_MULTISHOT");
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "%s/%c", path, 'a' + i);
+		need(unlink(name) == 0);
+		is_int(take(&info), SIGRTMIN, "a name is gone");
+	}
+	is_int(fcntl(dir, F_NOTIFY, 0), 0, "no more");
+	touch(path, "c");
+	snprintf(name, sizeof(name), "%s/c", path);
+	need(unlink(name) == 0);
+	ok(none_pending(), "nothing is told");
+	close(dir);
+	need(rmdir(path) == 0);
+}
+
 static void test_errors(void)
 {
 	int event = eventfd(0, 0), null = open("/dev/null", O_RDWR), on = 1;
@@ -216,6 +255,7 @@ int main(void)
 	test_pipe_writer();
 	test_socket();
 	test_others();
+	test_directory();
 	test_errors();
 	return tap_end();
 }

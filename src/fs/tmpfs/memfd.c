@@ -88,6 +88,8 @@ int memfd_create_file(struct subject *s, const char *name, u32 flags, struct fil
 		return err == -ENOSPC ? -ENOMEM : err;
 	inode->nlink = 0;
 	err = tmpfs_data_make_sealable(inode, huge);
+	if (err == -ENOSPC)
+		err = -ENFILE; /* the host's descriptors */
 	if (!err && flags & MFD_NOEXEC_SEAL)
 		err = tmpfs_data_seal(inode, TMPFS_SEAL_EXEC);
 	else if (!err && !(flags & MFD_ALLOW_SEALING))

@@ -17,6 +17,7 @@
 #define VM_SIZE 2048 /* from here on the copy itself matters */
 #define VM_LONG 262'144 /* longer than another worker takes to wake */
 #define DEFER_MAX (64UL << 20) /* far below what a host refuses before it has run out of memory */
+#define VM_SMALL 16'384 /* of another space, on the worker */
 #define STRING_PIECE 512 /* divides a page */
 
 #ifndef MADV_POPULATE_READ
@@ -545,6 +546,9 @@ static ssize_t vm_transfer(struct pf_space *s, void *buf, struct uaddr at, size_
 		return -EFAULT;
 	if (atomic_load(&s->state) == SPACE_DEAD || s->reaped)
 		return -ESRCH;
+	/* Little is copied sooner than handed over. */
+	if (size <= VM_SMALL)
+		return vm_call(&c);
 	return pool_call(vm_call, &c);
 }
 

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib/tap.sh"
 run() { try "$DONJON" run "$@"; }
 sh=("$BB" sh -c)
+page=$(readlink -f "$(dirname "$0")/../docs/donjon.1")
 
 # ---- exit statuses ----
 exits "status 0" 0 "$DONJON" run -- "$BB" true
@@ -95,7 +96,7 @@ run --read-only -- "${sh[@]}" 'echo x >/file; echo x >/tmp/file && cat /tmp/file
 like "--read-only" "$out:$err" '^x:.*Read-only file system'
 mkdir -p root/bin root/etc && cp "$BB" root/bin/busybox && echo theirs >root/etc/mark
 run --rootfs root -- /bin/busybox sh -c 'pwd; cat /etc/mark; ls / | sort | xargs'
-is "--rootfs" "$out" $'/\ntheirs\nbin dev etc proc tmp'
+is "--rootfs" "$out" $'/\ntheirs\nbin dev etc proc sys tmp'
 SECONDS=0
 exits "--timeout ends a sleeper" 124 "$DONJON" run --timeout 500ms -- "$BB" sleep 100
 exits "--timeout ends a busy guest that ignores signals" 124 \
@@ -108,6 +109,14 @@ for what in --help "run --help"; do
 	exits "$what" 0 "$DONJON" $what
 	like "$what prints the usage" "$out" ^usage:
 done
+"$DONJON" --help | grep -o -- '--[a-z][a-z-]*' | sort -u >options
+sed 's/\\-/-/g; s/Fl -/--/g' "$page" >page
+is "the manual page has all options of --help" "$(while read -r o; do grep -qF -- "$o" page || echo "$o"; done <options)" ""
+if command -v man >/dev/null; then
+	is "the manual page has no mistakes" "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)" ""
+else
+	skip "the manual page has no mistakes" "no man"
+fi
 donjon --version
 like "--version" "$out" '^donjon [0-9]+\.[0-9]+'
 exits "syscalls" 0 "$DONJON" syscalls

@@ -181,7 +181,7 @@ static void fill_siginfo(struct signalfd_siginfo *out, const siginfo_t *info)
 
 static sigset64 signalfd_mask(const struct signalfd *sfd)
 {
-	return __atomic_load_n(&sfd->mask, __ATOMIC_RELAXED);
+	return atomic_load_explicit(&sfd->mask, memory_order_relaxed);
 }
 
 /* Take a signal of t, waiting for it. The signal, or -EINTR, -ENOMEM. */

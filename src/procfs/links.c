@@ -90,6 +90,13 @@ int proc_follow_fd(struct subject *s, struct proc_ctx *ctx, struct path *ret)
 	return 0;
 }
 
+/* As in Linux, without the lock that reads and writes hold: what is shown is the position of some
+ * moment. */
+__attribute__((no_sanitize("thread"))) static s64 position_of(const struct file *f)
+{
+	return *(const volatile s64 *)&f->pos;
+}
+
 int proc_show_fdinfo(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
 {
 	u32 fd_flags;
@@ -97,7 +104,8 @@ int proc_show_fdinfo(struct subject *s, struct proc_ctx *ctx, struct strbuf *out
 
 	if (!f)
 		return -ENOENT;
-	strbuf_printf(out, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%u\nino:\t%llu\n", (long long)f->pos,
+	strbuf_printf(out, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%u\nino:\t%llu\n",
+		      (long long)position_of(f),
 		      f->flags | (fd_flags & FD_CLOEXEC_FLAG ? O_CLOEXEC : 0),
 		      f->path.mnt ? f->path.mnt->id : 15, (unsigned long long)f->inode->ino);
 	if (f->ops->show_fdinfo)

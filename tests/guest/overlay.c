@@ -594,7 +594,15 @@ static void test_special(void)
 		fd = open("zero", O_RDONLY);
 		ok(fd < 0 || (read(fd, &c, 1) == 1 && c == 0), "of a device");
 		close(fd);
+		is_int(renameat2(AT_FDCWD, "zero", AT_FDCWD, "zero2", RENAME_WHITEOUT), 0,
+		       "RENAME_WHITEOUT");
+		ok(lstat("zero", &a) == 0 && S_ISCHR(a.st_mode) && a.st_rdev == 0, "leaves a mark");
+		is_int(unlink("zero"), 0, "which can be removed");
 	} else {
+		is_err(renameat2(AT_FDCWD, "fifo", AT_FDCWD, "fifo3", RENAME_WHITEOUT), EPERM,
+		       "RENAME_WHITEOUT");
+		skip("not root", "leaves a mark");
+		skip("not root", "which can be removed");
 		skip("not root", "mknod");
 		skip("not root", "of a device");
 	}
@@ -640,9 +648,38 @@ static void test_permission(void)
 	is_int(st.st_mode, S_IFREG | 0755, "setuid goes");
 }
 
+static void test_all(void)
+{
+	test_write();
+	test_mmap();
+	test_attributes();
+	test_unlink();
+	test_rmdir();
+	test_links();
+	test_rename();
+	test_cwd();
+	test_readdir();
+	test_tmpfile();
+	test_exec();
+	test_limits();
+	test_special();
+	test_permission();
+}
+
+static void test_in(char *template)
+{
+	char command[64];
+	need(mkdtemp(template) && chdir(template) == 0);
+	make_tree();
+	test_all();
+	need(chdir("/") == 0);
+	snprintf(command, sizeof(command), "rm -rf %s", template);
+	need(system(command) == 0);
+}
+
 int main(int argc, char **argv)
 {
-	char dir[] = "/var/tmp/guest.XXXXXX", command[64];
+	char on_disk[] = "/var/tmp/guest.XXXXXX", in_memory[] = "/tmp/guest.XXXXXX";
 
 	if (argc == 2 && strcmp(argv[1], "--true") == 0)
 		return 0;
@@ -660,28 +697,11 @@ int main(int argc, char **argv)
 	umask(022);
 	if (argc == 2) {
 		need(chdir(argv[1]) == 0);
-	} else {
-		need(mkdtemp(dir) && chdir(dir) == 0);
-		make_tree();
+		test_all();
+		return tap_end();
 	}
-	test_write();
-	test_mmap();
-	test_attributes();
-	test_unlink();
-	test_rmdir();
-	test_links();
-	test_rename();
-	test_cwd();
-	test_readdir();
-	test_tmpfile();
-	test_exec();
-	test_limits();
-	test_special();
-	test_permission();
-	if (argc == 1) {
-		need(chdir("/") == 0);
-		snprintf(command, sizeof(command), "rm -rf %s", dir);
-		need(system(command) == 0);
-	}
+	/* Inside Donjon: the overlay, then tmpfs. */
+	test_in(on_disk);
+	test_in(in_memory);
 	return tap_end();
 }

@@ -46,6 +46,7 @@ void task_cpu_times_update(struct task *t)
 		seen_raise(&t->user_ns_seen,
 			   pf_thread_cpu_time(t->subject.thread) + t->user_ns_base);
 	seen_raise(&t->sys_ns_seen, fiber_cpu_time(t->subject.fiber));
+	seen_raise(&t->nvcsw, fiber_waits(t->subject.fiber));
 }
 
 struct task_cpu_times task_cpu_times(struct task *t)
@@ -62,8 +63,10 @@ struct task_cpu_times task_cpu_times(struct task *t)
 		task_unpin_thread(t);
 	}
 	spin_lock(&t->lock, &lc_task);
-	if (t->subject.fiber)
+	if (t->subject.fiber) {
 		seen_raise(&t->sys_ns_seen, fiber_cpu_time(t->subject.fiber));
+		seen_raise(&t->nvcsw, fiber_waits(t->subject.fiber));
+	}
 	spin_unlock(&t->lock, &lc_task);
 	return task_cpu_times_seen(t);
 }

@@ -197,7 +197,8 @@ struct task {
 	bool no_new_privs; /* [F/t] */
 	u64 timer_slack; /* [T] */
 	s64 start_time; /* [I] ns of CLOCK_BOOTTIME */
-	u64 min_flt, maj_flt, nvcsw, nivcsw; /* [F] approximate */
+	u64 min_flt, maj_flt; /* [F] approximate */
+	_Atomic u64 nvcsw, nivcsw; /* [a] when last looked at; final once exited */
 	_Atomic u64 user_ns_seen,
 		sys_ns_seen; /* [a] CPU times when last looked at; final once exited */
 	u64 user_ns_base; /* [F] user time on platform threads before the present one (exec) */

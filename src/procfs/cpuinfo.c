@@ -112,7 +112,7 @@ static const struct cpu_flag flags[] = {
 
 struct cpu {
 	char vendor[13], model_name[49];
-	u32 family, model, stepping, cache_line, mhz, phys_bits, virt_bits;
+	u32 family, model, stepping, cache_line, cache_kb, mhz, phys_bits, virt_bits, level;
 	u32 word[WORDS];
 };
 
@@ -133,6 +133,21 @@ static void read_words(struct cpu *c)
 		c->word[7] = a;
 }
 
+/* In KB: that of the last level, or with AMD the second, as Linux has it. */
+static u32 cache_size(bool amd)
+{
+	u32 a, b, cx, d, kb = 0;
+
+	for (u32 i = 0; i < 8; i++) {
+		if (!__get_cpuid_count(amd ? 0x8000'001d : 4, i, &a, &b, &cx, &d) || !(a & 31) ||
+		    (amd && (a >> 5 & 7) > 2))
+			break;
+		kb = (u32)(((u64)(b >> 22) + 1) * ((b >> 12 & 0x3ff) + 1) * ((b & 0xfff) + 1) *
+			   ((u64)cx + 1) / 1024);
+	}
+	return kb;
+}
+
 static void read_cpu(struct cpu *c)
 {
 	u32 a = 0, b = 0, cx = 0, d = 0;
@@ -142,6 +157,8 @@ static void read_cpu(struct cpu *c)
 	memcpy(c->vendor, &b, 4);
 	memcpy(c->vendor + 4, &d, 4);
 	memcpy(c->vendor + 8, &cx, 4);
+	c->level = a;
+	c->cache_kb = cache_size(b == signature_AMD_ebx);
 	__get_cpuid(1, &a, &b, &cx, &d);
 	c->stepping = a & 15;
 	c->family = a >> 8 & 15;
@@ -176,17 +193,18 @@ static void put_cpu(struct strbuf *out, const struct cpu *c, u32 number, u32 ind
 		number, c->vendor, c->family, c->model, c->model_name);
 	strbuf_printf(
 		out,
-		"stepping\t: %u\ncpu MHz\t\t: %u.000\ncache size\t: 0 KB\nphysical id\t: 0\nsiblings\t: %u\n",
-		c->stepping, c->mhz, count);
+		"stepping\t: %u\ncpu MHz\t\t: %u.000\ncache size\t: %u KB\nphysical id\t: 0\nsiblings\t: %u\n",
+		c->stepping, c->mhz, c->cache_kb, count);
 	strbuf_printf(
 		out,
-		"core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n",
-		index, count, index);
-	strbuf_puts(out, "cpuid level\t: 13\nwp\t\t: yes\nflags\t\t:");
+		"core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\ninitial apicid\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n",
+		index, count, index, index);
+	strbuf_printf(out, "cpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", c->level);
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (c->word[flags[i].word] >> flags[i].bit & 1)
 			strbuf_printf(out, " %s", flags[i].name);
-	strbuf_printf(out, "\nbogomips\t: %u.00\nclflush size\t: %u\ncache_alignment\t: %u\n",
+	strbuf_printf(out,
+		      "\nbugs\t\t:\nbogomips\t: %u.00\nclflush size\t: %u\ncache_alignment\t: %u\n",
 		      2 * c->mhz, c->cache_line, c->cache_line);
 	strbuf_printf(out,
 		      "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",

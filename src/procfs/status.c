@@ -354,6 +354,7 @@ int proc_show_status(struct subject *s, struct proc_ctx *ctx, struct strbuf *out
 	struct task *t = ctx->task;
 	struct identity id;
 
+	(void)task_cpu_times(t); /* and with them the context switches */
 	read_identity(ctx, &id);
 	strbuf_puts(out, "Name:\t");
 	put_name(id.comm, sizeof(id.comm), out);

@@ -137,8 +137,14 @@ static int fiber_park_flags(s64 deadline, u32 mask)
 	BUG_ON(!f);
 	if (atomic_load(&f->flags) & mask)
 		return -EINTR;
+	atomic_fetch_add_explicit(&f->waits, 1, memory_order_relaxed);
 	ret = fiber_park(deadline);
 	return atomic_load(&f->flags) & mask ? -EINTR : ret;
+}
+
+u64 fiber_waits(const struct fiber *f)
+{
+	return atomic_load_explicit(&f->waits, memory_order_relaxed);
 }
 
 int fiber_park_interruptible(s64 deadline)

@@ -74,5 +74,8 @@ void fiber_yield(void);
  * attention: a fiber that spins in the platform calls this every 20 µs and yields. */
 bool sched_should_yield(void);
 
+/* How often f has waited so that it could be interrupted: for others, not for locks or the
+ * platform. Any thread while f lives. */
+u64 fiber_waits(const struct fiber *f);
 /* CPU time that this fiber has used on its workers, ns. */
 u64 fiber_cpu_time(const struct fiber *f);

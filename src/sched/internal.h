@@ -68,6 +68,7 @@ struct fiber {
 	struct list link; /* [lc_runq] */
 	struct timer timer; /* deadline of a park; its ops are null */
 	_Atomic u64 cycles; /* time used so far, TSC */
+	_Atomic u64 waits; /* see fiber_waits */
 	fiber_fn *fn; /* [I] */
 	void *arg; /* [I] */
 	char *stack; /* [I] lowest byte, the guard page */

@@ -107,6 +107,24 @@ static void test_cpu_time(void)
 	ok(number("/proc/self/schedstat", 10) >= 100000000, "by schedstat too");
 }
 
+static long voluntary_switches(void)
+{
+	need(slurp("/proc/self/status") > 0);
+	char *p = strstr(text, "\nvoluntary_ctxt_switches:");
+	return p ? strtol(strchr(p, ':') + 1, NULL, 10) : -1;
+}
+
+static void test_switches(void)
+{
+	struct rusage usage;
+	long before = voluntary_switches();
+	for (int i = 0; i < 5; i++)
+		pause_ms(2);
+	ok(voluntary_switches() >= before + 5, "waits are counted");
+	getrusage(RUSAGE_SELF, &usage);
+	ok(usage.ru_nvcsw >= before + 5, "by getrusage too");
+}
+
 static void test_memory(void)
 {
 	static volatile long word = 1234;
@@ -552,6 +570,7 @@ int main(void)
 	tap_begin();
 	test_stat();
 	test_cpu_time();
+	test_switches();
 	test_memory();
 	test_oom();
 	test_settings();

@@ -156,7 +156,8 @@ bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take)
 	return take->whole > 0;
 }
 
-void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part)
+/* Put back, at the front, what was not used: whole buffers of take, then part (null: none). */
+static void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part)
 {
 	struct pipe_buf *b;
 
@@ -175,48 +176,83 @@ void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part
 	waitq_wake(&p->waitq, PIPE_READABLE);
 }
 
-/* Copy what was taken to the reader; empty buffers become spares. */
-static ssize_t pipe_copy_taken(struct pipe *p, struct pipe_take *take, struct uio *to)
+size_t pipe_take_copy(const struct pipe_take *t, size_t skip, char *buf, size_t size)
 {
+	const struct pipe_buf *b;
+	size_t done = 0;
+
+	list_for_each(b, &t->bufs, link) {
+		size_t n = b->size > skip ? min(b->size - skip, size - done) : 0;
+
+		memcpy(buf + done, b->page->data + b->offset + skip, n);
+		done += n;
+		skip -= min(skip, (size_t)b->size);
+	}
+	if (t->part_size > skip && done < size) {
+		size_t n = min(t->part_size - skip, size - done);
+
+		memcpy(buf + done, t->part + skip, n);
+		done += n;
+	}
+	return done;
+}
+
+void pipe_take_finish(struct pipe *p, struct pipe_take *t, size_t used)
+{
+	struct pipe_buf *b, *next, *part = NULL;
 	struct list done;
-	ssize_t total = 0, n = 0;
-	struct pipe_buf *part = NULL;
 
 	list_init(&done);
-	while (!list_empty(&take->bufs)) {
-		struct pipe_buf *b = list_first(&take->bufs, struct pipe_buf, link);
-
-		n = uio_copy_to(to, b->page->data + b->offset, b->size);
-		if (n < 0)
-			break;
-		total += n;
-		b->offset += (u32)n;
-		b->size -= (u32)n;
-		if (b->size && !b->packet) {
-			n = -EFAULT;
+	list_for_each_safe(b, next, &t->bufs, link) {
+		if (used < b->size) {
+			b->offset += (u32)used;
+			b->size -= (u32)used;
+			used = 0;
 			break;
 		}
+		used -= b->size;
 		list_del(&b->link);
 		list_add(&done, &b->link);
 	}
-	if (n >= 0 && take->part_size) {
-		n = uio_copy_to(to, take->part, take->part_size);
-		if (n > 0)
-			total += n;
-	}
-	if (take->part_size && n < (ssize_t)take->part_size) {
-		u32 kept = n > 0 ? (u32)n : 0;
-
+	if (used < t->part_size) {
 		part = pipe_buf_create();
 		if (part) {
-			part->size = take->part_size - kept;
-			memcpy(part->page->data, take->part + kept, part->size);
+			part->size = t->part_size - (u32)used;
+			memcpy(part->page->data, t->part + used, part->size);
 		}
 	}
-	if (part || !list_empty(&take->bufs))
-		pipe_put_back(p, take, part);
+	if (part || !list_empty(&t->bufs))
+		pipe_put_back(p, t, part);
 	pipe_give_spares(p, &done);
-	return total ? total : n;
+}
+
+/* Copy what was taken to the reader: a page in place, more by way of one buffer, since each copy to
+ * a guest costs a host call. */
+static ssize_t pipe_copy_taken(struct pipe *p, struct pipe_take *take, struct uio *to)
+{
+	size_t all = take->whole + take->part_size, done = 0;
+	bool one = take->count == 1 && !take->part_size;
+	struct bounce b;
+	ssize_t n = 0;
+
+	bounce_init(&b, one ? 0 : all);
+	while (done < all) {
+		const struct pipe_buf *first = list_first(&take->bufs, struct pipe_buf, link);
+		size_t got = all;
+
+		if (one)
+			n = uio_copy_to(to, first->page->data + first->offset, all);
+		else
+			n = uio_copy_to(to, b.buf, got = pipe_take_copy(take, done, b.buf, b.size));
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+		if ((size_t)n < got)
+			break;
+	}
+	bounce_fini(&b);
+	pipe_take_finish(p, take, done);
+	return done ? (ssize_t)done : n;
 }
 
 /* One attempt: bytes, 0 at the end of file, -EAGAIN if a writer may still come. */
@@ -339,51 +375,73 @@ static bool pipe_broken(struct pipe *p)
 	return ret;
 }
 
+/* Write size bytes, each page a buffer. Returns how many; *ret_err: why not all. */
+static size_t pipe_write_pages(struct pipe *p, const char *data, size_t size, bool packet,
+			       bool nonblock, int *ret_err)
+{
+	struct pipe_buf *b = NULL;
+	struct list spare;
+	size_t done = 0;
+
+	*ret_err = 0;
+	while (done < size && !*ret_err) {
+		if (!b)
+			b = pipe_take_spare(p);
+		if (!b) {
+			*ret_err = -ENOMEM;
+			break;
+		}
+		b->size = (u32)min(size - done, PAGE_SIZE);
+		b->packet = packet;
+		memcpy(b->page->data, data + done, b->size);
+		done += b->size;
+		*ret_err = pipe_write_buf(p, &b, nonblock);
+		if (*ret_err)
+			done -= b->size;
+	}
+	list_init(&spare);
+	if (b)
+		list_add(&spare, &b->link);
+	pipe_give_spares(p, &spare);
+	return done;
+}
+
 static ssize_t pipe_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
 {
+	bool nonblock = f->flags & O_NONBLOCK || from->nowait;
 	struct pipe *p = f->private;
-	struct pipe_buf *b = NULL;
-	ssize_t done = 0, ret = 0;
+	ssize_t done = 0, n;
+	struct bounce b;
+	int err = 0;
 
 	if (!from->left)
 		return 0;
 	if (pipe_broken(p))
 		return -EPIPE;
-	while (from->left) {
-		size_t want = min(from->left, PAGE_SIZE);
+	bounce_init(&b, from->left);
+	/* What must not be torn fits, or nothing is written. */
+	if (b.size < min(from->left, PAGE_SIZE))
+		err = -ENOMEM;
+	while (from->left && !err) {
+		size_t want = (size_t)min(from->left, (u64)b.size);
 
-		if (!b)
-			b = pipe_take_spare(p);
-		if (!b) {
-			ret = -ENOMEM;
+		n = uio_copy_from(from, b.buf, want);
+		if (n < 0) {
+			err = (int)n;
 			break;
 		}
-		ret = uio_copy_from(from, b->page->data, want);
-		if (ret < 0)
-			break;
-		b->size = (u32)ret;
-		b->packet = f->flags & O_DIRECT;
-		/* A fault within an atomic write leaves nothing of it, as in Linux. */
-		if ((size_t)ret < want) {
-			ret = -EFAULT;
-			break;
-		}
-		ret = pipe_write_buf(p, &b, f->flags & O_NONBLOCK || from->nowait);
-		if (ret)
-			break;
-		done += (ssize_t)want;
+		/* A fault within a page leaves nothing of it, as in Linux. */
+		done += (ssize_t)pipe_write_pages(p, b.buf,
+						  (size_t)n < want ? (size_t)n & PAGE_MASK : want,
+						  f->flags & O_DIRECT, nonblock, &err);
+		if (!err && (size_t)n < want)
+			err = -EFAULT;
 	}
-	if (b) {
-		struct list spare;
-
-		list_init(&spare);
-		list_add(&spare, &b->link);
-		pipe_give_spares(p, &spare);
-	}
+	bounce_fini(&b);
 	if (done)
 		inode_touch(f->inode, TOUCH_MTIME | TOUCH_CTIME);
-	from->broken = ret == -EPIPE;
-	return done ? done : ret;
+	from->broken = err == -EPIPE;
+	return done ? done : err;
 }
 
 /* ---- the rest of the file ops ---- */

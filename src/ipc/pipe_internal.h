@@ -71,8 +71,10 @@ struct pipe_take {
 
 /* Take up to size bytes. Returns false if there are none. */
 bool pipe_take(struct pipe *p, size_t size, struct pipe_take *take) REQUIRES(lc_ipc);
-/* Put back, at the front, what was not used: whole buffers of take, then part (null: none). */
-void pipe_put_back(struct pipe *p, struct pipe_take *take, struct pipe_buf *part);
+/* Copy up to size bytes of what was taken, but for the first skip, to buf. Returns how many. */
+size_t pipe_take_copy(const struct pipe_take *t, size_t skip, char *buf, size_t size);
+/* Of what was taken, used bytes have gone; the rest is put back, buffers become spares. */
+void pipe_take_finish(struct pipe *p, struct pipe_take *t, size_t used);
 /* There is something to read, or will never be. */
 bool pipe_readable(struct pipe *p);
 /* There is room, or nobody to read it. */

@@ -222,49 +222,6 @@ static int take_wait(struct pipe *p, u64 size, bool nonblock, struct pipe_take *
 	}
 }
 
-/* Of what was taken, used bytes have gone; the rest is put back. */
-static void take_finish(struct pipe *p, struct pipe_take *t, size_t used)
-{
-	struct pipe_buf *b, *next, *part = NULL;
-	struct list done;
-
-	list_init(&done);
-	list_for_each_safe(b, next, &t->bufs, link) {
-		if (used < b->size) {
-			b->offset += (u32)used;
-			b->size -= (u32)used;
-			used = 0;
-			break;
-		}
-		used -= b->size;
-		list_del(&b->link);
-		list_add(&done, &b->link);
-	}
-	if (used < t->part_size) {
-		part = pipe_buf_create();
-		if (part) {
-			part->size = t->part_size - (u32)used;
-			memcpy(part->page->data, t->part + used, part->size);
-		}
-	}
-	if (part || !list_empty(&t->bufs))
-		pipe_put_back(p, t, part);
-	pipe_give_spares(p, &done);
-}
-
-static size_t take_gather(const struct pipe_take *t, char *buf)
-{
-	const struct pipe_buf *b;
-	size_t size = 0;
-
-	list_for_each(b, &t->bufs, link) {
-		memcpy(buf + size, b->page->data + b->offset, b->size);
-		size += b->size;
-	}
-	memcpy(buf + size, t->part, t->part_size);
-	return size + t->part_size;
-}
-
 /* One step; bytes written, 0 at the end. */
 static ssize_t write_taken(struct subject *s, struct pipe *p, struct file *out, s64 *pos,
 			   struct bounce *b, u64 size, bool nonblock, bool *ret_broken)
@@ -278,10 +235,10 @@ static ssize_t write_taken(struct subject *s, struct pipe *p, struct file *out, 
 	n = take_wait(p, min(size, (u64)b->size), nonblock, &t);
 	if (n <= 0)
 		return n;
-	uio_init_kernel(&u, b->buf, take_gather(&t, b->buf));
+	uio_init_kernel(&u, b->buf, pipe_take_copy(&t, 0, b->buf, b->size));
 	n = file_write(s, out, &u, pos);
 	*ret_broken = u.broken;
-	take_finish(p, &t, n > 0 ? (size_t)n : 0);
+	pipe_take_finish(p, &t, n > 0 ? (size_t)n : 0);
 	return n;
 }
 

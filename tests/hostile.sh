@@ -60,6 +60,9 @@ attack() {
 for seed in $SEEDS; do
 	attack "randcall $seed" ./randcall "$seed" --in-sandbox
 done
+for seed in $SEEDS; do
+	attack "sockets $seed" ./sockets "$seed"
+done
 attack overlay_race ./overlay_race --in-sandbox
 for program in highmem readproc storm stub_calls stub_hide stub_lanes; do
 	attack "$program" "./$program"

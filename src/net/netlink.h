@@ -23,7 +23,7 @@ struct nl_reply {
 	u32 size; /* bytes of data */
 	u32 message; /* where the message that is being built begins */
 	bool multi; /* a dump */
-	char data[NL_PART];
+	_Alignas(8) char data[NL_PART];
 };
 
 /* Begin a message with a body of size bytes: where it is to be written. The part is sent before if

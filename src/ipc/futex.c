@@ -27,7 +27,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 
+#include "arena/arena.h"
 #include "base/hash.h"
+#include "ipc/futex_pi.h"
 #include "ipc/root.h"
 #include "sched/fiber.h"
 
@@ -45,6 +47,8 @@ struct futex_waiter {
 	u32 bitset; /* [I] */
 	bool queued; /* [bucket] */
 	u32 state; /* [a] enum waiter_state */
+	const struct futex_key *target; /* [I] of FUTEX_WAIT_REQUEUE_PI: the lock; else null */
+	bool requeued; /* [bucket] sent there */
 	struct fiber *fiber; /* [I] */
 };
 
@@ -55,26 +59,29 @@ static struct futex_bucket *bucket_of(struct ipc_root *root, const struct futex_
 	return &root->futexes[hash % FUTEX_BUCKETS];
 }
 
-static bool key_equal(const struct futex_key *a, const struct futex_key *b)
+bool futex_key_equal(const struct futex_key *a, const struct futex_key *b)
 {
 	return a->object == b->object && a->offset == b->offset && a->shared == b->shared;
 }
 
-static int futex_find(struct subject *s, struct futex_ref word, struct futex_key *ret_key,
-		      struct futex_bucket **ret_bucket)
+int futex_find_key(struct subject *s, struct futex_ref word, struct futex_key *ret)
 {
-	struct ipc_root *root = ipc_root();
-	int err;
-
-	if (!root)
+	if (!ipc_root())
 		return -ENOMEM;
 	if (word.addr.v % sizeof(u32))
 		return -EINVAL;
 	if (!uaddr_ok(word.addr, sizeof(u32)))
 		return -EFAULT;
-	err = mm_futex_key(s, word.addr, word.private_, ret_key);
+	return mm_futex_key(s, word.addr, word.private_, ret);
+}
+
+static int futex_find(struct subject *s, struct futex_ref word, struct futex_key *ret_key,
+		      struct futex_bucket **ret_bucket)
+{
+	int err = futex_find_key(s, word, ret_key);
+
 	if (!err)
-		*ret_bucket = bucket_of(root, ret_key);
+		*ret_bucket = bucket_of(ipc_root(), ret_key);
 	return err;
 }
 
@@ -124,27 +131,32 @@ static int wake_key(struct futex_bucket *b, const struct futex_key *key, u32 cou
 {
 	struct futex_waiter *w, *next;
 	u32 woken = 0;
+	int err = 0;
 
 	spin_lock(&b->lock, &lc_futex);
 	list_for_each_safe(w, next, &b->waiters, link) {
 		if (woken == count)
 			break;
-		if (!key_equal(&w->key, key) || !(w->bitset & bitset))
+		if (!futex_key_equal(&w->key, key) || !(w->bitset & bitset))
 			continue;
+		if (w->target) {
+			err = -EINVAL; /* only futex_requeue_pi may */
+			break;
+		}
 		waiter_wake(w);
 		woken++;
 	}
 	spin_unlock(&b->lock, &lc_futex);
-	return (int)woken;
+	return err ? err : (int)woken;
 }
 
 /* Sleep until woken; w is off its queue afterwards. */
-static int waiter_sleep(struct futex_waiter *w, s64 deadline)
+static int waiter_sleep(struct futex_waiter *w, const struct clock_deadline *until)
 {
 	int ret = 0;
 
 	while (__atomic_load_n(&w->queued, __ATOMIC_RELAXED) && !ret)
-		ret = fiber_park_interruptible(deadline);
+		ret = clock_deadline_park(until);
 	/* Who was woken was woken, whatever else happened. */
 	return waiter_dequeue(w) ? ret : 0;
 }
@@ -172,27 +184,129 @@ static int waiter_compare(struct subject *s, struct futex_waiter *w, struct uadd
 	return ret;
 }
 
-int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset, s64 deadline)
+/* Wait as w, whose fields are set but for the key. */
+static int waiter_wait(struct subject *s, struct futex_waiter *w, struct futex_ref word, u32 val,
+		       const struct clock_deadline *until)
 {
-	struct futex_waiter w = { .bitset = bitset, .fiber = s->fiber };
 	struct futex_bucket *b;
 	struct futex_key key;
 	int ret;
 
-	if (!bitset)
+	if (!w->bitset)
 		return -EINVAL;
-	ret = futex_find(s, word, &w.key, &b);
+	ret = futex_find(s, word, &w->key, &b);
 	if (ret)
 		return ret;
-	key = w.key;
-	waiter_enqueue(&w, b);
-	ret = waiter_compare(s, &w, word.addr, val);
+	key = w->key;
+	waiter_enqueue(w, b);
+	ret = waiter_compare(s, w, word.addr, val);
 	if (ret) {
-		if (!waiter_dequeue(&w))
-			wake_key(b, &key, 1, bitset);
+		if (!waiter_dequeue(w))
+			wake_key(b, &key, 1, w->bitset);
 		return ret;
 	}
-	return waiter_sleep(&w, deadline);
+	return waiter_sleep(w, until);
+}
+
+int futex_wait(struct subject *s, struct futex_ref word, u32 val, u32 bitset,
+	       const struct clock_deadline *until)
+{
+	struct futex_waiter w = { .bitset = bitset, .fiber = s->fiber };
+
+	return waiter_wait(s, &w, word, val, until);
+}
+
+/* ---- several words ---- */
+
+/* Take the first count of w off their queues. The index of one that was woken, else -1. */
+static int waiters_dequeue(struct futex_waiter *w, u32 count)
+{
+	int woken = -1;
+
+	for (u32 i = 0; i < count; i++)
+		if (!waiter_dequeue(&w[i]))
+			woken = (int)i;
+	return woken;
+}
+
+static bool all_queued(const struct futex_waiter *w, u32 count)
+{
+	for (u32 i = 0; i < count; i++)
+		if (!__atomic_load_n(&w[i].queued, __ATOMIC_RELAXED))
+			return false;
+	return true;
+}
+
+static int waiters_wait(struct subject *s, struct futex_waiter *w,
+			const struct futex_waitv_word *words, u32 count,
+			const struct clock_deadline *until)
+{
+	struct futex_bucket *b;
+	u32 queued = 0;
+	int ret = 0, woken;
+
+	for (; queued < count && !ret; queued++) {
+		w[queued].bitset = FUTEX_ALL;
+		w[queued].fiber = s->fiber;
+		ret = futex_find(s, words[queued].word, &w[queued].key, &b);
+		if (ret)
+			break;
+		waiter_enqueue(&w[queued], b);
+		ret = words[queued].val > UINT32_MAX ?
+			      -EAGAIN :
+			      waiter_compare(s, &w[queued], words[queued].word.addr,
+					     (u32)words[queued].val);
+	}
+	while (!ret && all_queued(w, count))
+		ret = clock_deadline_park(until);
+	woken = waiters_dequeue(w, queued);
+	return woken >= 0 ? woken : ret;
+}
+
+int futex_wait_many(struct subject *s, const struct futex_waitv_word *words, u32 count,
+		    const struct clock_deadline *until)
+{
+	struct futex_waiter *w = arena_alloc(count * sizeof(*w));
+	int ret;
+
+	if (!w)
+		return -ENOMEM;
+	ret = waiters_wait(s, w, words, count, until);
+	arena_free(w);
+	return ret;
+}
+
+/* ---- from a futex to a lock with priority inheritance ---- */
+
+int futex_wait_requeue_pi(struct subject *s, struct futex_ref word, u32 val, u32 bitset,
+			  struct futex_ref target, const struct clock_deadline *until)
+{
+	struct futex_waiter w = { .bitset = bitset, .fiber = s->fiber };
+	struct futex_key key, target_key;
+	int ret = futex_find_key(s, target, &target_key);
+
+	if (!ret)
+		ret = futex_find_key(s, word, &key);
+	if (!ret && futex_key_equal(&key, &target_key))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
+	w.target = &target_key;
+	ret = waiter_wait(s, &w, word, val, until);
+	if (ret || !w.requeued)
+		return ret ? ret : -EAGAIN;
+	ret = futex_lock_pi(s, target, false, until);
+	return ret == -EINTR ? -EAGAIN : ret;
+}
+
+/* Load the word at addr, after noting how many waiters b has seen. */
+static int load_after(struct subject *s, struct futex_bucket *b, struct uaddr addr, u64 *ret_seen,
+		      u32 *ret)
+{
+	spin_lock(&b->lock, &lc_futex);
+	*ret_seen = b->enqueued;
+	spin_unlock(&b->lock, &lc_futex);
+	return load_in32(s, addr, ret);
 }
 
 /* ---- wake and requeue ---- */
@@ -246,10 +360,7 @@ int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to,
 	if (ret)
 		return ret;
 	if (cmp) {
-		spin_lock(&b->lock, &lc_futex);
-		seen = b->enqueued;
-		spin_unlock(&b->lock, &lc_futex);
-		ret = load_in32(s, from.addr, &now);
+		ret = load_after(s, b, from.addr, &seen, &now);
 		if (ret)
 			return ret;
 		if (now != *cmp)
@@ -259,8 +370,12 @@ int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to,
 	list_for_each_safe(w, next, &b->waiters, link) {
 		if (woken == wake && moved == move)
 			break;
-		if (!key_equal(&w->key, &key) || w->stamp > seen)
+		if (!futex_key_equal(&w->key, &key) || w->stamp > seen)
 			continue;
+		if (w->target) {
+			ret = -EINVAL; /* only futex_requeue_pi may */
+			break;
+		}
 		if (woken < wake) {
 			waiter_wake(w);
 			woken++;
@@ -268,12 +383,54 @@ int futex_requeue(struct subject *s, struct futex_ref from, struct futex_ref to,
 		}
 		if (waiter_send_back(w))
 			continue;
-		if (!key_equal(&key, &key2))
+		if (!futex_key_equal(&key, &key2))
 			waiter_move(w, &key2, b2);
 		moved++;
 	}
 	spin_unlock_two(&b->lock, &b2->lock, &lc_futex);
-	return (int)(woken + moved);
+	return ret ? ret : (int)(woken + moved);
+}
+
+/* The waiters themselves take the lock, one after the other: nobody can tell that from their having
+ * been queued for it. */
+int futex_requeue_pi(struct subject *s, struct futex_ref from, struct futex_ref to, u32 move,
+		     u32 cmp)
+{
+	struct futex_key key, key2;
+	struct futex_waiter *w, *next;
+	struct futex_bucket *b;
+	u32 sent = 0, now;
+	u64 seen;
+	int ret = futex_find(s, from, &key, &b);
+
+	if (!ret)
+		ret = futex_find_key(s, to, &key2);
+	if (!ret && futex_key_equal(&key, &key2))
+		ret = -EINVAL;
+	if (!ret)
+		ret = load_after(s, b, from.addr, &seen, &now);
+	if (ret)
+		return ret;
+	if (now != cmp)
+		return -EAGAIN;
+	spin_lock(&b->lock, &lc_futex);
+	list_for_each_safe(w, next, &b->waiters, link) {
+		if (sent > move)
+			break;
+		if (!futex_key_equal(&w->key, &key) || w->stamp > seen)
+			continue;
+		if (!w->target || !futex_key_equal(w->target, &key2)) {
+			ret = -EINVAL;
+			break;
+		}
+		if (waiter_send_back(w))
+			continue;
+		w->requeued = true;
+		waiter_wake(w);
+		sent++;
+	}
+	spin_unlock(&b->lock, &lc_futex);
+	return ret ? ret : (int)sent;
 }
 
 /* Do the operation of FUTEX_WAKE_OP; *ret_old gets what was there. */
@@ -343,7 +500,7 @@ int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref se
 	struct futex_key key, key2;
 	struct futex_bucket *b, *b2;
 	u32 old = 0, value = (u32)arg;
-	int ret = futex_find(s, first, &key, &b);
+	int ret = futex_find(s, first, &key, &b), woken;
 
 	if (!ret)
 		ret = futex_find(s, second, &key2, &b2);
@@ -357,9 +514,11 @@ int futex_wake_op(struct subject *s, struct futex_ref first, struct futex_ref se
 	ret = op_compare(cmp, (s32)old, cmp_arg);
 	if (ret < 0)
 		return ret;
-	if (ret)
-		return wake_key(b, &key, wake, FUTEX_ALL) + wake_key(b2, &key2, wake2, FUTEX_ALL);
-	return wake_key(b, &key, wake, FUTEX_ALL);
+	woken = wake_key(b, &key, wake, FUTEX_ALL);
+	if (woken < 0 || !ret)
+		return woken;
+	ret = wake_key(b2, &key2, wake2, FUTEX_ALL);
+	return ret < 0 ? ret : woken + ret;
 }
 
 /* ---- robust lists ---- */

@@ -16,6 +16,9 @@ struct futex_bucket {
 
 struct ipc_root {
 	struct futex_bucket *futexes; /* [I] FUTEX_BUCKETS of them, arena array */
+	struct spin pi_lock; /* class lc_futex_pi */
+	struct list *pi_waiters; /* [pi_lock] FUTEX_BUCKETS lists, arena array */
+	u64 pi_stamp; /* [pi_lock] waiters ever queued */
 	struct mutex epoll_graph; /* class lc_epoll_graph */
 	u64 epoll_visit; /* [lc_epoll_graph] number of the last walk */
 };

@@ -118,7 +118,7 @@ void task_leave_mm(struct task *t, bool exiting)
 {
 	const struct futex_hooks *hooks = OPS(futex_task_hooks);
 	const u32 zero = 0;
-	bool alone;
+	bool alone, seen;
 
 	if (!t->subject.mm)
 		return;
@@ -126,15 +126,15 @@ void task_leave_mm(struct task *t, bool exiting)
 	/* The area may be gone as soon as others learn that the thread is. */
 	if (t->rseq_addr && !alone)
 		(void)!pf_thread_rseq(t->subject.thread, UADDR(0), 0, 0);
-	if (!memory_vanishes(t, alone)) {
-		if (t->robust_list)
-			hooks->exit_robust(t);
-		if (t->clear_child_tid && !alone) {
-			struct uaddr addr = UADDR(t->clear_child_tid);
+	seen = !memory_vanishes(t, alone);
+	if (seen && t->robust_list)
+		hooks->exit_robust(t);
+	hooks->exit_pi(t, exiting);
+	if (seen && t->clear_child_tid && !alone) {
+		struct uaddr addr = UADDR(t->clear_child_tid);
 
-			if (!copy_out(&t->subject, addr, &zero, sizeof(zero)))
-				hooks->wake_addr(t, addr);
-		}
+		if (!copy_out(&t->subject, addr, &zero, sizeof(zero)))
+			hooks->wake_addr(t, addr);
 	}
 	t->robust_list = 0;
 	t->clear_child_tid = 0;

@@ -67,6 +67,7 @@ struct task *task_alloc(void)
 	spin_init(&t->lock);
 	list_init(&t->tg_link);
 	list_init(&t->children);
+	futex_pi_task_init(&t->futex_pi);
 	sigpending_init(&t->pending);
 	t->syscall_nr = -1;
 	t->restart.deadline = NO_DEADLINE;

@@ -21,6 +21,7 @@
 #include "cred/cred.h"
 #include "cred/rlimit.h"
 #include "cred/subject.h"
+#include "ipc/futex_pi.h"
 #include "platform/platform.h"
 #include "sched/fiber.h"
 #include "sched/lock_order.h"
@@ -166,6 +167,7 @@ struct task {
 	int parent_death_signal; /* [S] */
 	u64 clear_child_tid; /* [F] */
 	u64 robust_list, robust_list_size; /* [F/t] */
+	struct futex_pi_task futex_pi;
 	u64 rseq_addr; /* [F] 0: none */
 	u32 rseq_size, rseq_sig; /* [F] */
 
@@ -593,6 +595,8 @@ DECLARE_OPS(struct syscall_ops, syscall_layer_ops);
 struct futex_hooks {
 	/* Walk the robust list at t->robust_list (bounded) and release what it names. */
 	void (*exit_robust)(struct task *t);
+	/* Hand on its locks with priority inheritance; exiting: for good. */
+	void (*exit_pi)(struct task *t, bool exiting);
 	/* Wake one waiter on the word at addr (clear_child_tid), which has been cleared. */
 	void (*wake_addr)(struct task *t, struct uaddr addr);
 };

@@ -38,6 +38,7 @@
 	X(lc_file, true) /* an open file's position, flags, owner */ \
 	X(lc_inode_attr, true) \
 	X(lc_futex, true) \
+	X(lc_futex_pi, false) /* all futexes with priority inheritance */ \
 	X(lc_net, false) /* tables of names and ports of sockets */ \
 	X(lc_sock, false) /* a socket's state and queue */ \
 	X(lc_ipc, false) \

@@ -188,14 +188,12 @@ static long do_sleep(struct task *t, s64 deadline, struct uaddr rem)
 static long sleep_until(int clock, s64 ns)
 {
 	struct clock_deadline d;
-	s64 deadline;
 	int ret;
 
 	clock_deadline_begin(&d, clock, ns);
 	do {
-		deadline = clock_deadline_host(&d);
-		ret = fiber_park_interruptible(deadline);
-	} while (!ret || (ret == -ETIMEDOUT && deadline != clock_deadline_host(&d)));
+		ret = clock_deadline_park(&d);
+	} while (!ret);
 	clock_deadline_end(&d);
 	return ret == -ETIMEDOUT ? 0 : -ERESTARTNOHAND;
 }

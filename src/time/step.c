@@ -97,7 +97,9 @@ DEFINE_OPS(struct clock_watch_ops, clock_deadline_ops) = { .stepped = deadline_s
 void clock_deadline_begin(struct clock_deadline *d, int id, s64 at)
 {
 	*d = (struct clock_deadline){ .clock = id, .at = at, .fiber = fiber_current() };
-	if (clock_can_step(id))
+	if (at == NO_DEADLINE)
+		d->host = NO_DEADLINE;
+	else if (clock_can_step(id))
 		clock_watch_add(&d->watch, OPS(clock_deadline_ops));
 	else
 		atomic_store(&d->host, guest_clock_to_host(id, at));
@@ -106,4 +108,12 @@ void clock_deadline_begin(struct clock_deadline *d, int id, s64 at)
 void clock_deadline_end(struct clock_deadline *d)
 {
 	clock_watch_remove(&d->watch);
+}
+
+int clock_deadline_park(const struct clock_deadline *d)
+{
+	s64 host = clock_deadline_host(d);
+	int ret = fiber_park_interruptible(host);
+
+	return ret == -ETIMEDOUT && host != clock_deadline_host(d) ? 0 : ret;
 }

@@ -46,9 +46,11 @@ struct clock_deadline {
 	struct fiber *fiber; /* [I] */
 	_Atomic s64 host; /* [a] */
 };
-/* at: ns of guest clock id. Own fiber; the struct may be on its stack. */
+/* at: ns of guest clock id, or NO_DEADLINE. Own fiber; the struct may be on its stack. */
 void clock_deadline_begin(struct clock_deadline *d, int id, s64 at);
 void clock_deadline_end(struct clock_deadline *d);
+/* As fiber_park_interruptible until the deadline. */
+int clock_deadline_park(const struct clock_deadline *d);
 static inline s64 clock_deadline_host(const struct clock_deadline *d)
 {
 	return atomic_load_explicit(&d->host, memory_order_relaxed);

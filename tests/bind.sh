@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib/tap.sh disable=SC2016
 . "$(dirname "$0")/lib/tap.sh"
 
-GUEST_TESTS=(dirs fcntl locks mmap mremap open rw stat)
+GUEST_TESTS=(dirs fcntl locks mmap mremap open rw stat xattr)
 sh=("$BB" sh -c)
 cd "$WORK" || exit 1
 mkdir -m 1777 scratch host

@@ -54,7 +54,7 @@ same "what the streams are" '$RUN $BB sh -c "for i in 0 1 2; do test -t \$i; ech
 same "a socket" '"$OUT/programs/onsocket" stream "some text" $RUN $BB tr a-z A-Z'
 same "a socket with packets" '"$OUT/programs/onsocket" seqpacket "some text" $RUN $BB cat'
 same "nonblocking input stays the guest's" \
-	'(sleep 0.3; echo late) | $RUN perl -e "use Fcntl; fcntl(STDIN, F_SETFL, O_NONBLOCK); print defined(sysread(STDIN, my \$b, 9)) ? 1 : \$!{EAGAIN} ? 2 : 3"; echo'
+	'$RUN perl -e "use Fcntl; fcntl(STDIN, F_SETFL, O_NONBLOCK); print defined(sysread(STDIN, my \$b, 9)) ? 1 : \$!{EAGAIN} ? 2 : 3" 0<>fifo; echo'
 same "a limit of file size for the caller" 'ulimit -S -f 1; $RUN $BB sh -c "echo few" >out'
 
 # ---- signals ----

@@ -226,17 +226,16 @@ static struct mm_resident all_resident(void)
 struct kernel_memory kernel_memory(void)
 {
 	struct kernel_memory m = host_memory();
-	u64 limit = kernel_get()->memory, used;
+	u64 limit = kernel_get()->memory, left, shared;
 	struct mm_resident r;
 
 	if (!limit)
 		return m;
 	r = all_resident();
-	used = min(r.anonymous + host_memory_charged(), limit);
+	shared = min(host_memory_charged(), limit);
+	left = limit - min(r.anonymous + shared, limit);
+	left = min(left, m.available);
 	return (struct kernel_memory){
-		.total = limit,
-		.free = min(limit - used, m.free),
-		.available = min(limit - used, m.available),
-		.shared = min(host_memory_charged(), limit),
+		.total = limit, .free = left, .available = left, .shared = shared
 	};
 }

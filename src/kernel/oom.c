@@ -114,12 +114,14 @@ static struct task *pick(const struct candidates *c, u64 limit)
 	return worst;
 }
 
-static void sleep_for(s64 ns)
+/* False: the watch is over. */
+static bool sleep_for(s64 ns)
 {
+	struct oom_watch *w = &kernel_get()->oom;
 	s64 until = host_clock(CLOCK_MONOTONIC) + ns;
 
-	while (fiber_park(until) == 0)
-		;
+	(void)!waitq_wait(&w->waitq, 1, until, w->stop);
+	return !w->stop;
 }
 
 /* Its memory goes when its host process does. */
@@ -137,7 +139,8 @@ static void kill_and_wait(struct task *t)
 		if (!mm)
 			return;
 		mm_put(mm);
-		sleep_for(DYING_WAIT);
+		if (!sleep_for(DYING_WAIT))
+			return;
 	}
 }
 
@@ -162,24 +165,39 @@ static u64 oom_look(u64 limit)
 
 static void oom_watch(void *arg)
 {
+	struct oom_watch *w = &kernel_get()->oom;
 	u64 limit = kernel_get()->memory;
+	s64 interval = INTERVAL_MIN;
 
-	for (;;) {
-		u64 left = oom_look(limit);
-
-		sleep_for(min(max((s64)(left / BYTES_PER_NS), INTERVAL_MIN), INTERVAL_MAX));
+	while (sleep_for(interval)) {
+		interval = (s64)(oom_look(limit) / BYTES_PER_NS);
+		interval = min(max(interval, INTERVAL_MIN), INTERVAL_MAX);
 	}
+	w->done = true;
+	waitq_wake_all(&w->waitq, 1);
 }
 
 int oom_start(void)
 {
+	struct oom_watch *w = &kernel_get()->oom;
 	struct fiber *f;
 
-	if (!kernel_get()->memory)
+	waitq_init(&w->waitq);
+	w->done = !kernel_get()->memory;
+	if (w->done)
 		return 0;
 	f = fiber_create(oom_watch, NULL);
 	if (!f)
 		return -ENOMEM;
 	fiber_start(f);
 	return 0;
+}
+
+void oom_stop(void)
+{
+	struct oom_watch *w = &kernel_get()->oom;
+
+	w->stop = true;
+	waitq_wake_all(&w->waitq, 1);
+	(void)!waitq_wait(&w->waitq, 1, NO_DEADLINE, w->done);
 }

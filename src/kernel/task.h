@@ -340,6 +340,14 @@ void task_set_uts(struct task *t, struct uts_ns *ns);
 /* unshare(2). Own fiber; parks. */
 long task_unshare(struct task *t, u64 flags);
 
+/* ---- the watch over the limit of memory (oom.c) ---- */
+
+struct oom_watch {
+	struct waitq waitq;
+	_Atomic bool stop; /* [a] end it */
+	_Atomic bool done; /* [a] it has ended, or never begun */
+};
+
 /* ---- the kernel root object ---- */
 
 /* What /proc/sys was set to. */
@@ -378,6 +386,7 @@ struct kernel {
 	u32 cpu_count; /* [I] CPUs the guest sees */
 	bool virtual_cpus; /* [I] */
 	u64 memory; /* [I] bytes that the guest sees; 0: the host's */
+	struct oom_watch oom;
 	u8 cpu_mask[128]; /* [I] guest CPU numbers */
 	_Atomic u32 exited; /* [a] the first process has exited */
 	int exit_status; /* [S] its wait status, valid once exited */
@@ -482,6 +491,8 @@ struct kernel_memory {
 };
 /* Begin to watch over the limit of memory, if there is one; once, from a fiber. -ENOMEM. */
 [[nodiscard]] int oom_start(void);
+/* End the watch, which holds on to tasks; returns when that is done. After oom_start. */
+void oom_stop(void);
 struct kernel_memory kernel_memory(void); /* may call the host; parks not */
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);

@@ -268,16 +268,18 @@ u64 mm_rss(struct mm *mm)
 struct mm_resident mm_resident(struct mm *mm)
 {
 	struct pf_residency r;
+	u64 peak;
 
 	if (pf_space_residency(mm->space, &r))
 		return (struct mm_resident){ .anonymous = mm_rss(mm), .peak = mm_rss(mm) };
+	peak = max(r.peak, r.anonymous + r.file + r.shmem);
 	return (struct mm_resident){
 		.anonymous = r.anonymous,
 		.file = r.file,
 		.shmem = r.shmem,
 		.swap = r.swap,
 		.page_tables = r.page_tables,
-		.peak = max(r.peak, r.anonymous + r.file + r.shmem),
+		.peak = peak,
 	};
 }
 

@@ -138,6 +138,7 @@ static void see_through(struct kernel_process *k)
 	}
 	if (console)
 		console_close(console);
+	oom_stop();
 	if (ret)
 		fail(k, EXIT_OWN_FAILURE, "cannot wait for the guest", ret);
 	else if (audit_end(k->iso.proc_fd))

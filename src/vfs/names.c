@@ -28,6 +28,14 @@ static u32 subject_umask(struct subject *s)
 	return s->fs ? __atomic_load_n(&s->fs->umask, __ATOMIC_RELAXED) : 0;
 }
 
+/* Devices need a capability, but for the mark that an overlay knows as a whiteout. */
+static bool may_make_node(struct subject *s, const struct make *m)
+{
+	if (!S_ISCHR(m->mode) && !S_ISBLK(m->mode))
+		return true;
+	return (S_ISCHR(m->mode) && m->rdev == 0) || subject_capable(s, CAP_MKNOD);
+}
+
 static int make_inode(struct subject *s, struct inode *dir, const char *name, const struct make *m,
 		      struct inode **ret)
 {
@@ -40,6 +48,8 @@ static int make_inode(struct subject *s, struct inode *dir, const char *name, co
 	case MAKE_DIR:
 		return ops->mkdir ? ops->mkdir(s, dir, name, m->mode, ret) : -EPERM;
 	case MAKE_NODE:
+		if (!may_make_node(s, m))
+			return -EPERM;
 		return ops->mknod ? ops->mknod(s, dir, name, m->mode, m->rdev, ret) : -EPERM;
 	case MAKE_SYMLINK:
 		return ops->symlink ? ops->symlink(s, dir, name, m->target, ret) : -EPERM;
@@ -164,8 +174,6 @@ int vfs_mknod(struct subject *s, int dirfd, const char *path, u32 mode, u64 rdev
 		break;
 	case S_IFCHR:
 	case S_IFBLK:
-		if (!subject_capable(s, CAP_MKNOD) && !(S_ISCHR(mode) && rdev == 0))
-			return -EPERM;
 		break;
 	case S_IFDIR:
 		return -EPERM;
@@ -533,8 +541,6 @@ int vfs_rename(struct subject *s, int old_dirfd, const char *old_path, int new_d
 		return -EINVAL;
 	if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))
 		return -EINVAL;
-	if (flags & RENAME_WHITEOUT && !subject_capable(s, CAP_MKNOD))
-		return -EPERM;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;

@@ -13,6 +13,8 @@ export SIZE=${SIZE:-small}
 [[ $SIZE == full ]] && TRY_SECONDS=300
 # The system's interpreters, not those of whoever runs this.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# What `make test` tells a make below it.
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
 scripts=$(cd "$(dirname "$0")/programs" && pwd)
 # The sandbox has a /tmp of its own but shows the caller's directory: run programs from theirs.
 cd "$OUT/programs" || exit 1

@@ -3,8 +3,8 @@
  * lo was given else.
  *
  * IPv4 addresses are kept v4-mapped, whatever the socket's family, so that an IPv6 socket without
- * IPV6_V6ONLY meets those of IPv4. One table for each protocol finds the sockets of a port; those
- * of accepted connections are in it too, since they count in bind's conflicts.
+ * IPV6_V6ONLY meets those of IPv4. One table for each protocol finds the sockets of a port; another
+ * has accepted connections, since they count in bind's conflicts.
  */
 
 #include <errno.h>
@@ -192,6 +192,11 @@ struct list *inet_port_bucket(u32 protocol, u16 port)
 	return &net_root()->ports[table][port % NET_BUCKETS];
 }
 
+static struct list *accepted_bucket(u16 port)
+{
+	return &net_root()->ports[PORTS_TCP_ACCEPTED][port % NET_BUCKETS];
+}
+
 /* Does sk's unspecified address stand for e's kind too? */
 static bool covers(const struct sock *sk, const struct inet_end *e)
 {
@@ -292,15 +297,22 @@ static bool time_wait_conflicts(const struct sock *sk, const struct inet_end *lo
 	return false;
 }
 
-static bool port_free(const struct sock *sk, const struct inet_end *local, bool alone)
-	REQUIRES(lc_net)
+static bool port_free_in(const struct list *bucket, const struct sock *sk,
+			 const struct inet_end *local, bool alone) REQUIRES(lc_net)
 {
 	const struct sock *other;
 
-	list_for_each(other, inet_port_bucket(sk->protocol, local->port), name_link)
+	list_for_each(other, bucket, name_link)
 		if (other->local.port == local->port && (alone || conflicts(other, sk, local)))
 			return false;
 	return true;
+}
+
+static bool port_free(const struct sock *sk, const struct inet_end *local, bool alone)
+	REQUIRES(lc_net)
+{
+	return port_free_in(inet_port_bucket(sk->protocol, local->port), sk, local, alone) &&
+	       (is_udp(sk) || port_free_in(accepted_bucket(local->port), sk, local, alone));
 }
 
 /* A port that nobody has, or 0. */
@@ -318,13 +330,14 @@ static u16 port_pick(const struct sock *sk, const struct inet_end *local, u64 ra
 	return 0;
 }
 
-static void port_take(struct sock *sk, const struct inet_end *local) REQUIRES(lc_net)
+static void port_take(struct sock *sk, const struct inet_end *local, struct list *bucket)
+	REQUIRES(lc_net)
 {
 	if (sk->hashed)
 		list_del(&sk->name_link);
 	sk->local = *local;
 	sk->hashed = true;
-	list_add(inet_port_bucket(sk->protocol, local->port), &sk->name_link);
+	list_add(bucket, &sk->name_link);
 }
 
 /* Bind to *local; port 0: any. */
@@ -345,7 +358,7 @@ static int bind_to(struct sock *sk, struct inet_end *local)
 	if (!err && !local->port)
 		err = -EADDRINUSE;
 	if (!err)
-		port_take(sk, local);
+		port_take(sk, local, inet_port_bucket(sk->protocol, local->port));
 	net_unlock();
 	return err;
 }
@@ -407,7 +420,7 @@ void inet_unbind(struct sock *sk)
 void inet_bind_child(struct sock *child, const struct inet_end *local)
 {
 	net_lock();
-	port_take(child, local);
+	port_take(child, local, accepted_bucket(local->port));
 	net_unlock();
 }
 
@@ -445,16 +458,31 @@ static int score(struct sock *sk, const struct inet_end *to, const struct inet_e
 
 struct sock *inet_lookup(u32 protocol, const struct inet_end *to, const struct inet_end *from)
 {
+	const struct list *bucket = inet_port_bucket(protocol, to->port);
 	struct sock *sk, *best = NULL;
+	u32 equal = 0, choice;
 	int most = 0;
 
 	net_lock();
-	list_for_each(sk, inet_port_bucket(protocol, to->port), name_link) {
+	list_for_each(sk, bucket, name_link) {
 		int points = score(sk, to, from);
 
 		if (points > most) {
 			most = points;
 			best = sk;
+			equal = 1;
+		} else if (most && points == most) {
+			equal++;
+		}
+	}
+	/* Those that share a port by SO_REUSEPORT share the peers too. */
+	choice = equal > 1 ? (u32)(hash_u64(from->port) % equal) : 0;
+	if (choice) {
+		list_for_each(sk, bucket, name_link) {
+			if (score(sk, to, from) == most && !choice--) {
+				best = sk;
+				break;
+			}
 		}
 	}
 	if (best)

@@ -141,6 +141,7 @@ struct sock {
 	u32 rcv_count; /* [lock] messages in rcvq */
 	u64 rcv_bytes; /* [lock] bytes in rcvq */
 	_Atomic u32 wmem; /* [a] what its messages in others' queues cost */
+	_Atomic bool no_room; /* [a] TCP: somebody has seen that, and is to be told of room */
 	_Atomic u32 sndbuf, rcvbuf; /* [a] */
 	_Atomic s64 rcvtimeo, sndtimeo; /* [a] ns; 0: none */
 	struct linger linger; /* [lock] */
@@ -201,7 +202,8 @@ static inline void sock_unlock(struct sock *sk) RELEASE(lc_sock)
 
 #define NET_BUCKETS 256U
 #define FLIGHT_BUCKETS 64U
-enum { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORT_TABLES };
+/* Connections that were accepted have a table of their own: they only matter to bind. */
+enum { PORTS_TCP, PORTS_UDP, PORTS_UDPLITE, PORTS_TCP_ACCEPTED, PORT_TABLES };
 
 /* The network namespace; there is one. */
 struct net_root {

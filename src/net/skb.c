@@ -142,7 +142,9 @@ void skb_destroy(struct skb *b)
 	struct sock *owner = b->owner;
 
 	atomic_fetch_sub(&owner->wmem, b->charge);
-	if (sock_send_room(owner))
+	/* As on Linux, TCP tells only those who had to wait. */
+	if (sock_send_room(owner) &&
+	    (owner->protocol != IPPROTO_TCP || atomic_exchange(&owner->no_room, false)))
 		sock_wake(owner, SOCK_WRITABLE);
 	sock_put(owner);
 	file_list_destroy(b->files);

@@ -277,6 +277,7 @@ static bool stream_can_send(struct sock *sk)
 	sock_lock(sk);
 	ret = sk->err || sk->shutdown & SEND_SHUT || sk->state != SOCK_STATE_CONNECTED;
 	sock_unlock(sk);
+	atomic_store(&sk->no_room, true);
 	return ret || atomic_load(&sk->wmem) < sock_send_limit(sk);
 }
 
@@ -306,8 +307,12 @@ static int stream_wait_room(struct sock *sk, const struct net_msg *msg, s64 dead
 		err = stream_send_check(sk);
 		if (err || atomic_load(&sk->wmem) < sock_send_limit(sk))
 			return err;
-		if (msg->flags & MSG_DONTWAIT)
+		if (msg->flags & MSG_DONTWAIT) {
+			/* Room may have come before it was said that it is waited for. */
+			if (stream_can_send(sk))
+				continue;
 			return -EAGAIN;
+		}
 		err = waitq_wait(&sk->waitq, EPOLLOUT | EPOLLERR | EPOLLHUP, deadline,
 				 stream_can_send(sk));
 		if (err)

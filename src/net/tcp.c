@@ -190,14 +190,17 @@ static void tcp_cancel_child(struct sock *sk, struct sock *child)
 static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_end *to,
 			  bool nonblock)
 {
-	struct sock *listener = inet_lookup(IPPROTO_TCP, to, NULL), *child;
+	struct sock *listener, *child;
 	struct inet_end from;
 	int err;
 
+	net_lock();
+	from = sk->local;
+	net_unlock();
+	listener = inet_lookup(IPPROTO_TCP, to, &from);
 	if (!listener)
 		return -ECONNREFUSED;
 	net_lock();
-	from = sk->local;
 	if (inet_is_any(&from))
 		memcpy(from.addr, to->addr, sizeof(from.addr));
 	sk->local = from;
@@ -288,6 +291,10 @@ static u32 tcp_poll(struct sock *sk)
 	bool room = sock_send_room(sk);
 	u32 events = 0;
 
+	if (!room) {
+		atomic_store(&sk->no_room, true);
+		room = sock_send_room(sk);
+	}
 	sock_lock(sk);
 	if (sk->state == SOCK_STATE_LISTENING) {
 		if (!list_empty(&sk->accept_queue))

@@ -243,7 +243,7 @@ static const struct proc_row net_ipv6_rows[] = {
 	BOOL("ip_nonlocal_bind", "0"),
 };
 
-static const struct proc_row net_unix_rows[] = { INT("max_dgram_qlen", "512", 0, COUNT_MAX) };
+static const struct proc_row net_unix_rows[] = { INT("max_dgram_qlen", "10", 0, COUNT_MAX) };
 
 static const struct proc_row user_rows[] = {
 	INT("max_cgroup_namespaces", "63182", 0, COUNT_MAX),

@@ -265,6 +265,31 @@ static void time_wait(void)
 	is_int(bind_port(port, 0), 0, "nor one that was reset");
 }
 
+static void shared_port(void)
+{
+	struct sockaddr_in a = loopback(0);
+	int l[2], counts[2] = { 0, 0 }, port = 0, s;
+
+	for (int i = 0; i < 2; i++) {
+		l[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		need(!set(l[i], SOL_SOCKET, SO_REUSEPORT, 1));
+		need(!bind(l[i], (void *)&a, sizeof(a)) && !listen(l[i], 100));
+		port = port_of(l[i]);
+		a = loopback(port);
+	}
+	for (int i = 0; i < 64; i++)
+		close(connect_port(port));
+	for (int i = 0; i < 2; i++)
+		while ((s = accept(l[i], NULL, NULL)) >= 0) {
+			counts[i]++;
+			close(s);
+		}
+	is_int(counts[0] + counts[1], 64, "SO_REUSEPORT: all connections are accepted");
+	ok(counts[0] && counts[1], "by both listeners");
+	close(l[0]);
+	close(l[1]);
+}
+
 static void families(void)
 {
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6 };
@@ -578,6 +603,7 @@ int main(void)
 	half_closed();
 	urgent();
 	time_wait();
+	shared_port();
 	families();
 	tcp_options();
 	tcp_infos();

@@ -1,5 +1,6 @@
 # Run by sh: make -j2 of a small C project, again with nothing to do, and after a change.
 set -eu
+unset MAKEFLAGS MAKELEVEL MFLAGS # of whoever runs this test
 dir=$(mktemp -d /tmp/make.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"

@@ -67,7 +67,7 @@ int memfd_check_flags(u32 flags)
 	u32 known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC;
 
 	if (flags & MFD_HUGETLB)
-		known |= MFD_HUGE_MASK << MFD_HUGE_SHIFT;
+		known |= (u32)MFD_HUGE_MASK << MFD_HUGE_SHIFT;
 	return flags & ~known ? -EINVAL : 0;
 }
 

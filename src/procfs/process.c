@@ -306,7 +306,7 @@ int proc_show_sched(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
 	put_sched(out, "nr_voluntary_switches", t->nvcsw);
 	put_sched(out, "nr_involuntary_switches", t->nivcsw);
 	put_sched(out, "policy", policy);
-	put_sched(out, "prio", (u64)(120 + niceness));
+	put_sched(out, "prio", 120 + (u64)niceness);
 	return 0;
 }
 

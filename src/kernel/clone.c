@@ -95,6 +95,20 @@ static int check_limits(struct task *t)
 
 /* ---- parts ---- */
 
+static void copy_sched(struct task *n, const struct task *t)
+{
+	n->ioprio = t->ioprio;
+	if (t->sched_reset_on_fork) {
+		/* Nothing that others lack; SCHED_BATCH and SCHED_IDLE stay. */
+		n->niceness = t->sched_priority ? 0 : max(t->niceness, 0);
+		n->sched_policy = t->sched_priority ? 0 : t->sched_policy;
+		return;
+	}
+	n->niceness = t->niceness;
+	n->sched_policy = t->sched_policy;
+	n->sched_priority = t->sched_priority;
+}
+
 static void copy_attributes(struct task *n, const struct task *t, u64 flags)
 {
 	n->blocked = t->blocked;
@@ -103,9 +117,7 @@ static void copy_attributes(struct task *n, const struct task *t, u64 flags)
 	else
 		altstack_reset(n);
 	memcpy(n->comm, t->comm, sizeof(n->comm));
-	n->niceness = t->niceness;
-	n->sched_policy = t->sched_policy;
-	n->sched_priority = t->sched_priority;
+	copy_sched(n, t);
 	memcpy(n->affinity, t->affinity, sizeof(n->affinity));
 	n->no_new_privs = t->no_new_privs;
 	n->timer_slack = t->timer_slack;

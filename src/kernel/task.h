@@ -195,6 +195,8 @@ struct task {
 	/* Attributes. */
 	s32 niceness; /* [T] */
 	u32 sched_policy, sched_priority; /* [T] */
+	bool sched_reset_on_fork; /* [T] children begin with the ordinary policy */
+	u16 ioprio; /* [T] as ioprio_set(2) */
 	u8 affinity[128]; /* [T] mask of guest CPUs (1024) */
 	bool no_new_privs; /* [F/t] */
 	u64 timer_slack; /* [T] */

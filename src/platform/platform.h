@@ -255,6 +255,9 @@ void pf_space_put(struct pf_space *s);
 
 /* Register, or with size 0 unregister, the guest's rseq area with the host for t. */
 [[nodiscard]] int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signature);
+/* membarrier(2) for all of t's space: one of the host's commands, without flags. -EPERM, -EINVAL as
+ * the host. A space inherits what its original has registered. */
+[[nodiscard]] int pf_thread_membarrier(struct pf_thread *t, int cmd);
 /* Restrict the CPUs that t's guest code runs on. */
 [[nodiscard]] int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask);
 

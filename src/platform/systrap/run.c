@@ -224,6 +224,11 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 	return ret > 0 || ret < -4095 ? -EINVAL : (int)ret;
 }
 
+int pf_thread_membarrier(struct pf_thread *t, int cmd)
+{
+	return (int)lane_syscall(t, true, SYS_membarrier, (u64)cmd, 0, 0, 0, 0, 0);
+}
+
 int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask)
 {
 	pid_t tid = thread_ids(t).tid;

@@ -30,6 +30,16 @@ static bool is_terminal(int fd, struct termios2 *ret)
 	return host_ioctl(fd, TCGETS2, ret) == 0;
 }
 
+/* Stop carrying to the guest: the kernel process then hangs its terminal up. */
+static void hang_up(struct terminal *t)
+{
+	if (!t->hung_up)
+		host_call(SYS_shutdown, t->line, SHUT_WR, 0, 0, 0, 0);
+	t->to_guest.size = t->to_guest.done = 0;
+	t->hung_up = true;
+	t->raw = false;
+}
+
 static bool same_device(int a, int b)
 {
 	struct stat st_a, st_b;
@@ -100,7 +110,13 @@ void terminal_resume(struct terminal *t)
 {
 	struct termios2 raw;
 
-	if (!t->present || t->raw || !in_foreground(t) || !is_terminal(t->in, &raw))
+	if (!t->present || t->raw || t->hung_up)
+		return;
+	if (!is_terminal(t->in, &raw)) {
+		hang_up(t);
+		return;
+	}
+	if (!in_foreground(t))
 		return;
 	memcpy(t->saved, &raw, sizeof(raw));
 	raw.c_iflag &= ~(u32)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON |
@@ -129,15 +145,6 @@ bool terminal_size(const struct terminal *t, struct terminal_size *ret)
 }
 
 /* ---- carrying ---- */
-
-/* Stop carrying to the guest: the kernel process then hangs its terminal up. */
-static void hang_up(struct terminal *t)
-{
-	if (t->line >= 0)
-		host_call(SYS_shutdown, t->line, SHUT_WR, 0, 0, 0, 0);
-	t->to_guest.size = t->to_guest.done = 0;
-	t->raw = false;
-}
 
 static bool must_wait(ssize_t n)
 {
@@ -220,7 +227,7 @@ int terminal_poll_begin(struct terminal *t, struct pollfd fds[TERMINAL_POLLS])
 		fds[2].events |= POLLOUT;
 	if (!fds[2].events)
 		fds[2].fd = -1;
-	return t->raw ? -1 : BACKGROUND_LOOK_MS;
+	return t->raw || t->hung_up ? -1 : BACKGROUND_LOOK_MS;
 }
 
 void terminal_poll_end(struct terminal *t, const struct pollfd fds[TERMINAL_POLLS])

@@ -13,6 +13,7 @@
 struct terminal {
 	bool present; /* the guest has a terminal of its own */
 	bool raw; /* the caller's was set raw by us, and we are in its foreground */
+	bool hung_up; /* the caller's is gone */
 	int in, out; /* the caller's terminal: one descriptor of our own, or the inherited ones */
 	int line; /* our end of the socket */
 	bool line_closed; /* nothing more will come from it */

@@ -121,7 +121,7 @@ static void relay(struct console *c)
 		set_size(c);
 		busy = send_output(c);
 		busy = receive_input(c) || busy;
-		if (busy)
+		if (busy || !c->open)
 			continue;
 		if (c->out_done == c->out_size && atomic_load(&c->flush_done) != flush) {
 			atomic_store(&c->flush_done, flush);

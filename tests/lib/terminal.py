@@ -191,11 +191,13 @@ def shell_session(argv):
         t.expect("again\r\nagain\r\n")
         t.send("\x04")
         step("^D", t.expect(PROMPT))
-        foreground(t, "sh -c 'echo run\"\"ning >&2; exec sleep 1000' | cat", "running\r\n")
+        foreground(t, "sh -c 'echo run\"\"ning >&2; exec cat' | cat", "running\r\n")
         t.send("\x1a")
         step("^Z of a pipeline", t.expect(PROMPT))
         t.send("fg\r")
         t.expect("cat\r\n")
+        t.send("more\r")  # read only once the pipeline is in front
+        t.expect("more\r\nmore\r\n")
         t.send("\x03")
         step("^C of a pipeline", t.expect(PROMPT))
         foreground(t, "sh -c 'echo run\"\"ning; exec sleep 1000'", "running\r\n")
@@ -224,6 +226,8 @@ def shell_session(argv):
         step("status", str(t.wait()))
         if argv[0] == DONJON:
             ok(t.modes() == t.before, "the terminal's modes after a shell", t.modes())
+    except Timeout as error:
+        raise Timeout(f"{argv[0]}, after {log[-1][0]}: {error}") from error
     finally:
         t.close()
     return log

@@ -14,7 +14,7 @@
  * the inode's lock protects that, and the counts of ends.
  */
 
-#include "ipc/pipe_internal.h"
+#include "ipc/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,7 @@
 #include <sys/ioctl.h>
 
 #include "arena/slab.h"
+#include "ipc/pipe_internal.h"
 #include "sched/fiber.h"
 #include "vfs/vfs.h"
 

@@ -226,33 +226,37 @@ static ssize_t give(struct tty_file *tf, const u8 *buf, size_t size)
 	return n;
 }
 
-static int wait_for_room(struct tty_file *tf, const struct file *f)
+/*
+ * As give, but wait for room. What is tried is the writing itself, each time that something has
+ * changed: there may be room for a byte and not for what it becomes.
+ */
+static ssize_t give_waiting(struct tty_file *tf, const u8 *buf, size_t size)
 {
-	struct tty *tty = tf->tty;
+	ssize_t n = 0;
+	int err;
 
-	if (!may_block(f))
-		return -EAGAIN;
-	return waitq_wait(&tty->waitq[tf->side], EPOLLOUT | EPOLLHUP, NO_DEADLINE,
-			  atomic_load(&tty->ready[tf->side]) & EPOLLOUT || tty_file_hung_up(tf));
+	err = waitq_wait(&tf->tty->waitq[tf->side], EPOLLOUT | EPOLLHUP, NO_DEADLINE,
+			 n != 0 || (n = give(tf, buf, size)) != 0);
+	return n ? n : err;
 }
 
 /* All of buf. *ret_done: how much was taken. */
 static int give_all(struct tty_file *tf, const struct file *f, const u8 *buf, size_t size,
 		    size_t *ret_done)
 {
-	int err = 0;
+	ssize_t n;
 
-	while (*ret_done < size && !err) {
-		ssize_t n = give(tf, buf + *ret_done, size - *ret_done);
-
-		if (n > 0)
-			*ret_done += (size_t)n;
+	while (*ret_done < size) {
+		n = give(tf, buf + *ret_done, size - *ret_done);
+		if (n == 0 && !may_block(f))
+			n = -EAGAIN;
+		else if (n == 0)
+			n = give_waiting(tf, buf + *ret_done, size - *ret_done);
 		if (n < 0)
-			err = (int)n;
-		else if (*ret_done < size)
-			err = wait_for_room(tf, f);
+			return (int)n;
+		*ret_done += (size_t)n;
 	}
-	return err;
+	return 0;
 }
 
 static ssize_t write_pieces(struct tty_file *tf, const struct file *f, struct uio *from)

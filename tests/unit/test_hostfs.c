@@ -3,8 +3,10 @@
 #include "unit/vfs_fixture.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "fs/hostfs/hostfs.h"
+#include "host/budget.h"
 #include "host/host.h"
 
 static char g_dir[64];
@@ -300,6 +302,110 @@ static void body_faults(struct world *w)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* A close that fails on a real host has closed its descriptor. */
+static long fail_nth_open(long nr)
+{
+	return nr == SYS_close ? 0 : fail_nth(nr);
+}
+
+/* Some of everything that changes names and contents; errors do not matter. */
+static void change_all(struct world *w)
+{
+	struct iattr attr = { .valid = ATTR_MODE, .mode = 0600 };
+	struct file *f;
+	struct path p;
+
+	if (!at_open(w, "/w/new", O_RDWR | O_CREAT, 0644, &f)) {
+		(void)!put_at(w, f, "text", 4, NULL);
+		(void)!file_truncate(&w->s, f, 2);
+		file_put(f);
+	}
+	(void)!vfs_mkdir(&w->s, AT_FDCWD, "/w/dir", 0755);
+	(void)!vfs_symlink(&w->s, "x", AT_FDCWD, "/w/sym");
+	(void)!vfs_link(&w->s, AT_FDCWD, "/w/new", AT_FDCWD, "/w/dir/two", 0);
+	(void)!vfs_rename(&w->s, AT_FDCWD, "/w/new", AT_FDCWD, "/w/dir/three", 0);
+	if (!path_walk(&w->s, AT_FDCWD, "/w/dir/three", 0, &p)) {
+		(void)!vfs_setattr(&w->s, &p, &attr);
+		path_put(&p);
+	}
+	(void)!vfs_unlink(&w->s, AT_FDCWD, "/w/dir/three");
+	(void)!vfs_unlink(&w->s, AT_FDCWD, "/w/dir/two");
+	(void)!vfs_unlink(&w->s, AT_FDCWD, "/w/new");
+	(void)!vfs_unlink(&w->s, AT_FDCWD, "/w/sym");
+	(void)!vfs_rmdir(&w->s, AT_FDCWD, "/w/dir");
+}
+
+static void body_writable(struct world *w)
+{
+	u32 before = open_descriptors();
+	char path[200];
+	struct file *f;
+	struct path p;
+
+	host_mkdir("w", 0755);
+	begin(w, g_dir, HOSTFS_REVALIDATE | HOSTFS_WRITABLE);
+	/* A file that has lost its name can be read, written and linked nowhere. */
+	f = must_open(w, "/w/a", O_RDWR | O_CREAT, 0444);
+	assert_int_equal(put_at(w, f, "hello", 5, NULL), 5);
+	host_path(path, sizeof(path), "w/a");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(at_walk(w, "/w/a", 0), -ENOENT);
+	assert_int_equal(put_at(w, f, "!", 1, NULL), 1);
+	assert_int_equal(file_truncate(&w->s, f, 3), 0);
+	file_put(f);
+	/* Two names of one file are one inode. */
+	host_put("w/one", "x");
+	host_path(path, sizeof(path), "w/one");
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/w/one", 0, &p), 0);
+	assert_int_equal(vfs_link(&w->s, AT_FDCWD, "/w/one", AT_FDCWD, "/w/two", 0), 0);
+	assert_int_equal(unlink(path), 0);
+	f = must_open(w, "/w/two", O_RDONLY, 0);
+	assert_ptr_equal(f->inode, p.dentry->inode);
+	file_put(f);
+	path_put(&p);
+	assert_int_equal(vfs_unlink(&w->s, AT_FDCWD, "/w/two"), 0);
+	world_end(w);
+	for (u32 n = 0; n < 120; n++) {
+		begin(w, g_dir, HOSTFS_REVALIDATE | HOSTFS_WRITABLE);
+		g_countdown = n;
+		host_set_fault_hook(fail_nth_open);
+		change_all(w);
+		g_countdown = 0;
+		host_set_fault_hook(NULL);
+		change_all(w);
+		world_end(w);
+	}
+	assert_int_equal(open_descriptors(), before);
+	host_path(path, sizeof(path), "w");
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* At the budget's end descriptors that nobody needs are closed; those of open files stay. */
+static void body_few_descriptors(struct world *w)
+{
+	struct file *open[4], *more;
+	char path[40], buf[4];
+
+	begin(w, g_dir, HOSTFS_REVALIDATE);
+	host_fd_set_budget(20);
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "/many/d%d/f", i);
+		open[i] = must_open(w, path, O_RDONLY, 0);
+	}
+	for (int i = 4; i < 60; i++) {
+		snprintf(path, sizeof(path), "/many/d%d/f", i);
+		file_put(must_open(w, path, O_RDONLY, 0));
+	}
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(get_at(w, open[i], buf, 4, NULL), 1);
+		file_put(open[i]);
+	}
+	host_fd_set_budget(1);
+	assert_int_equal(at_open(w, "/many/d60/f", O_RDONLY, 0, &more), -ENFILE);
+	host_fd_set_budget(UINT32_MAX);
+	world_end(w);
+}
+
 TEST_OWN(read)
 TEST_OWN(readonly)
 TEST_OWN(readdir)
@@ -307,14 +413,21 @@ TEST_OWN(budget)
 TEST_OWN(revalidate)
 TEST_OWN(refused)
 TEST_OWN(faults)
+TEST_OWN(writable)
+TEST_OWN(few_descriptors)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),	   cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_readdir),	   cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_revalidate), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_readdir),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_revalidate),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_writable),
+		cmocka_unit_test(test_few_descriptors),
 	};
 	int failed;
 

@@ -98,6 +98,9 @@ static bool hostfs_revalidate(struct subject *s, struct inode *dir, const char *
 		return err == -ENOENT && !n;
 	if (state != n->state || !hostfs_same_file(inode, &stx))
 		return false;
+	/* Of its names this is the one that is known to be there. */
+	if (!hostfs_is_at(n, dir, name))
+		hostfs_move(n, dir, name);
 	hostfs_set_attributes(inode, &stx);
 	return true;
 }

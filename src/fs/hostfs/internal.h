@@ -88,6 +88,7 @@ bool hostfs_same_file(const struct inode *inode, const struct statx *stx);
 /* Where a node is: a reference to its parent (null for the root), its name in NAME_MAX_GUEST + 1
  * bytes. */
 struct inode *hostfs_place(struct hostfs_node *n, char *ret_name, bool *ret_crosses);
+bool hostfs_is_at(struct hostfs_node *n, const struct inode *parent, const char *name);
 /* It is at name in parent now. If memory is short, it stays where it was. */
 void hostfs_move(struct hostfs_node *n, struct inode *parent, const char *name);
 /* Look at name in dirfd: attributes, and whether to use it. */

@@ -277,6 +277,17 @@ struct inode *hostfs_place(struct hostfs_node *n, char *ret_name, bool *ret_cros
 	return parent;
 }
 
+bool hostfs_is_at(struct hostfs_node *n, const struct inode *parent, const char *name)
+{
+	struct hostfs *fs = hostfs_of(n->inode->sb);
+	bool same;
+
+	spin_lock(&fs->lock, &lc_hostfile);
+	same = n->parent == parent && !strcmp(n->name, name);
+	spin_unlock(&fs->lock, &lc_hostfile);
+	return same;
+}
+
 void hostfs_move(struct hostfs_node *n, struct inode *parent, const char *name)
 {
 	struct hostfs *fs = hostfs_of(n->inode->sb);

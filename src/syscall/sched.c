@@ -394,8 +394,8 @@ long sys_sched_setattr(struct task *t, int pid, struct uaddr uattr, u32 flags)
 		.reset_on_fork = attr.flags & 1,
 		.set_nice = true,
 		.keep_params = attr.flags & ATTR_KEEP_PARAMS,
-		.nice = max(-20, min(attr.nice, 19)),
 	};
+	c.nice = max(-20, min(attr.nice, 19));
 	return sched_change(t, pid, &c);
 }
 

@@ -64,7 +64,7 @@ for seed in $SEEDS; do
 	attack "sockets $seed" ./sockets "$seed"
 done
 attack overlay_race ./overlay_race --in-sandbox
-for program in futex_pi highmem readproc storm stub_calls stub_hide stub_lanes; do
+for program in futex_pi highmem readproc storm stub_calls stub_hide stub_lanes tty; do
 	attack "$program" "./$program"
 done
 

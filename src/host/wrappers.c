@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/openat2.h>
+#include <sys/rseq.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
@@ -499,6 +500,15 @@ int host_sysinfo(void *ret)
 long host_seccomp(unsigned int op, unsigned int flags, void *arg)
 {
 	return CALL3(SYS_seccomp, op, flags, arg);
+}
+
+void host_rseq_unregister(void)
+{
+	u32 size = sizeof(struct rseq) > 32 ? sizeof(struct rseq) : 32;
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	if (__rseq_size)
+		(void)CALL4(SYS_rseq, area, size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
 int host_sigprocmask(int how, u64 mask, u64 *ret_old)

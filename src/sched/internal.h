@@ -9,6 +9,9 @@
 #include "sched/lock_order.h"
 #include "sched/timer.h"
 
+struct poll_event;
+struct poll_source;
+
 #define SCHED_WORKERS_MAX 16
 
 /* ---- locks (lock.c) ---- */
@@ -100,6 +103,7 @@ struct worker {
 	void *sp; /* [worker] its own context while a fiber runs */
 	_Atomic u64 started; /* TSC when current was switched in */
 	_Atomic u32 wakeup; /* futex; 1: leave the idle sleep */
+	pid_t tid; /* [worker] */
 	unsigned long thread; /* [sched_run] pthread_t */
 	void *asan_fake_stack;
 	const void *asan_bottom;
@@ -132,6 +136,15 @@ void sched_deliver_wakes(u32 wakes);
 void sched_kick_poller(void);
 /* The poller has returned from its sleep. */
 void sched_poller_awake(void);
+/*
+ * Block in s's receive, for the token's holder. 0: *ret_event is an event; -EINTR: kicked, epoll has
+ * events, or the deadline has come; -EAGAIN: poll instead; else s's error.
+ */
+int listen_for(struct poll_source *s, struct poll_event *ret_event, int epfd, s64 deadline);
+/* Bring the listener back, if there is one. */
+void listen_kick(void);
+/* End the guard; nobody listens. */
+void listen_fini(void);
 /* f is READY and the caller's: queue it. */
 void sched_enqueue(struct fiber *f);
 void sched_enqueue_unhurried(struct fiber *f);

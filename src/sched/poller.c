@@ -18,6 +18,7 @@
 #define POLL_BATCH 64
 #define KEY_DOORBELL 0
 #define PREFER_AFTER 8 /* events in a row make a source hot */
+#define LISTEN_AFTER 64 /* and so many, without any other's, make us listen to it (listen.c) */
 
 struct poll_slot {
 	struct poll_source *source; /* null: free */
@@ -35,9 +36,11 @@ static struct {
 	struct poll_source *running GUARDED_BY(lc_poller);
 	struct worker *runner GUARDED_BY(lc_poller); /* who runs it */
 	struct poll_source *hot GUARDED_BY(lc_poller); /* waited for directly; mute in epoll */
+	struct poll_source *listened GUARDED_BY(lc_poller); /* its receive or handle runs */
+	struct worker *listener GUARDED_BY(lc_poller); /* who runs that */
 	struct poll_source *pinned GUARDED_BY(lc_poller); /* was hot, gets its voice back */
 	struct poll_source *next_hot; /* [token] not to be followed */
-	unsigned int next_streak; /* [token] */
+	unsigned int next_streak; /* [token] how many events of next_hot in a row */
 } p = { .epfd = -1, .doorbell = -1 };
 
 static u64 poll_key(u32 slot, u32 generation)
@@ -148,7 +151,8 @@ static bool poll_source_is_running(const struct poll_source *s)
 	bool running;
 
 	spin_lock(&p.lock, &lc_poller);
-	running = (p.running == s && p.runner != t_sched.worker) || p.pinned == s;
+	running = (p.running == s && p.runner != t_sched.worker) || p.pinned == s ||
+		  (p.listened == s && p.listener != t_sched.worker);
 	spin_unlock(&p.lock, &lc_poller);
 	return running;
 }
@@ -166,8 +170,10 @@ void poller_remove(struct poll_source *s)
 		p.hot = NULL;
 	spin_unlock(&p.lock, &lc_poller);
 	/* Rare and short: a ready function does not wait. */
-	while (poll_source_is_running(s))
+	while (poll_source_is_running(s)) {
+		listen_kick();
 		host_sched_yield();
+	}
 }
 
 void poller_prefer(struct poll_source *s)
@@ -181,7 +187,9 @@ void poller_prefer(struct poll_source *s)
 		p.next_hot = s;
 		p.next_streak = 0;
 	}
-	if (s == old || ++p.next_streak < PREFER_AFTER)
+	if (p.next_streak < LISTEN_AFTER)
+		p.next_streak++;
+	if (s == old || p.next_streak < PREFER_AFTER)
 		return;
 	spin_lock(&p.lock, &lc_poller);
 	p.pinned = old = p.hot;
@@ -232,31 +240,66 @@ static int poll_both(struct epoll_event *evs, const struct pollfd *hot, u64 key,
 	}
 	if (n <= 0)
 		return 0;
+	if (fds[1].revents)
+		p.next_streak = 0;
 	if (fds[0].revents)
 		poll_dispatch(key, (u32)fds[0].revents);
 	return fds[1].revents ? host_epoll_wait(p.epfd, evs, POLL_BATCH, 0) : 0;
 }
 
+/* Listen to the hot source; false: it does not pay, or cannot be done. */
+static bool poll_listen(s64 deadline)
+{
+	struct poll_event event;
+	struct poll_source *s;
+	int ret;
+
+	spin_lock(&p.lock, &lc_poller);
+	s = p.hot;
+	if (s && s->receive) {
+		p.listened = s;
+		p.listener = t_sched.worker;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	if (!s || !s->receive)
+		return false;
+	ret = listen_for(s, &event, p.epfd, deadline);
+	if (ret != -EAGAIN) {
+		timers_awake();
+		sched_poller_awake();
+	}
+	if (ret == 0)
+		s->handle(s, &event);
+	else if (ret == -EINTR)
+		p.next_streak = 0;
+	spin_lock(&p.lock, &lc_poller);
+	p.listened = NULL;
+	spin_unlock(&p.lock, &lc_poller);
+	return ret != -EAGAIN;
+}
+
 static int poll_wait(struct epoll_event *evs, bool block)
 {
 	struct pollfd hot = { .fd = -1, .events = POLLIN };
-	s64 deadline, timeout = 0;
+	s64 deadline = NO_DEADLINE, timeout = 0;
 	u64 key = 0;
 	int n;
 
+	if (block) {
+		deadline = timers_sleep();
+		if (p.next_streak >= LISTEN_AFTER && poll_listen(deadline))
+			return 0;
+	}
 	spin_lock(&p.lock, &lc_poller);
 	if (p.hot) {
 		hot.fd = p.hot->fd;
 		key = p.hot->key;
 	}
 	spin_unlock(&p.lock, &lc_poller);
-	if (block) {
-		deadline = timers_sleep();
-		if (deadline == NO_DEADLINE)
-			timeout = -1;
-		else
-			timeout = max(deadline - sched_now(), (s64)1);
-	}
+	if (block && deadline == NO_DEADLINE)
+		timeout = -1;
+	else if (block)
+		timeout = max(deadline - sched_now(), (s64)1);
 	if (hot.fd >= 0)
 		return poll_both(evs, &hot, key, timeout);
 	n = host_epoll_wait(p.epfd, evs, POLL_BATCH, timeout);
@@ -286,6 +329,7 @@ void poller_ring(void)
 	do /* A wake-up must not be lost, not even to a test that fails host calls. */
 		ret = host_write(p.doorbell, &one, sizeof(one));
 	while (ret < 0 && ret != -EAGAIN && ret != -EBADF);
+	listen_kick();
 }
 
 int poller_init(void)
@@ -305,6 +349,7 @@ int poller_init(void)
 
 void poller_fini(void) NO_THREAD_SAFETY_ANALYSIS
 {
+	listen_fini();
 	if (p.epfd >= 0)
 		host_close(p.epfd);
 	if (p.doorbell >= 0)

@@ -34,9 +34,19 @@ void sched_expect_delay(void);
  * called by the worker that holds the poller token, outside any fiber; it must not park or block,
  * and normally unparks fibers.
  */
+struct poll_event {
+	u64 data[16];
+};
+
 struct poll_source {
 	int fd;
 	void (*ready)(struct poll_source *s, u32 events);
+	/*
+	 * For sources that call poller_prefer: block until there is an event and take it (0, or a
+	 * negative errno; -EINTR after a signal); and deal with an event that was taken.
+	 */
+	int (*receive)(struct poll_source *s, struct poll_event *ret_event);
+	void (*handle)(struct poll_source *s, const struct poll_event *event);
 	u64 key; /* the poller's own */
 };
 

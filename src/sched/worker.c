@@ -285,6 +285,8 @@ static void worker_main(struct worker *w)
 {
 	/* Without memory for it, only the report of a stack overflow is lost. */
 	(void)!host_fault_thread_init();
+	host_rseq_unregister();
+	w->tid = host_gettid();
 	w->tsan_fiber = tsan_self();
 	t_sched.worker = w;
 	while (!atomic_load_explicit(&g.stop, memory_order_relaxed)) {

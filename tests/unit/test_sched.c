@@ -650,7 +650,7 @@ static char pipe_get(struct pipe_end *e)
 static void pipe_server(void *arg)
 {
 	struct pipe_pair *p = arg;
-	struct pipe_end e = { { p->in[0], pipe_ready, 0 }, fiber_current(), 0 };
+	struct pipe_end e = { { .fd = p->in[0], .ready = pipe_ready }, fiber_current(), 0 };
 
 	CHECK(poller_add(&e.s, EPOLLIN | EPOLLET) == 0);
 	for (int i = 0; i < p->rounds; i++) {
@@ -665,7 +665,7 @@ static void pipe_server(void *arg)
 static void pipe_client(void *arg)
 {
 	struct pipe_pair *p = arg;
-	struct pipe_end e = { { p->out[0], pipe_ready, 0 }, fiber_current(), 0 };
+	struct pipe_end e = { { .fd = p->out[0], .ready = pipe_ready }, fiber_current(), 0 };
 
 	for (int i = 0; i < p->rounds; i++) {
 		char c = (char)i;

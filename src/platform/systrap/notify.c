@@ -319,19 +319,22 @@ static void act(struct family *f, struct pf_space *s, enum verdict v, const stru
 	}
 }
 
-static void family_ready(struct poll_source *source, u32 events)
+static int family_receive(struct poll_source *source, struct poll_event *ret_event)
+{
+	memset(ret_event, 0, sizeof(*ret_event));
+	return host_ioctl(source->fd, SECCOMP_IOCTL_NOTIF_RECV, ret_event);
+}
+
+static void family_handle(struct poll_source *source, const struct poll_event *event)
 {
 	struct family *f = container_of(source, struct family, source);
-	struct seccomp_notif n = {};
+	struct seccomp_notif n;
 	struct pf_space *s = NULL;
 	struct pf_thread *t;
 	enum verdict v;
 
-	if (!(events & EPOLLIN))
-		return; /* EPOLLHUP: the last process is gone; its reaper closes the listener */
-	poller_prefer(source);
-	if (host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_RECV, &n))
-		return;
+	_Static_assert(sizeof(n) <= sizeof(event->data), "notification");
+	memcpy(&n, event->data, sizeof(n));
 	systrap_lock();
 	t = thread_by_tid((pid_t)n.pid);
 	if (t) {
@@ -347,6 +350,17 @@ static void family_ready(struct poll_source *source, u32 events)
 		pf_space_put(s);
 }
 
+static void family_ready(struct poll_source *source, u32 events)
+{
+	struct poll_event event;
+
+	if (!(events & EPOLLIN))
+		return; /* EPOLLHUP: the last process is gone; its reaper closes the listener */
+	poller_prefer(source);
+	if (!family_receive(source, &event))
+		family_handle(source, &event);
+}
+
 struct family *family_create(int listener)
 {
 	struct family *f = calloc(1, sizeof(*f));
@@ -355,6 +369,8 @@ struct family *family_create(int listener)
 		return NULL;
 	f->source.fd = listener;
 	f->source.ready = family_ready;
+	f->source.receive = family_receive;
+	f->source.handle = family_handle;
 	list_init(&f->waiting);
 	list_init(&f->forks);
 	list_init(&f->newborn);

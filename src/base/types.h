@@ -50,6 +50,8 @@ static inline bool uaddr_is_null(struct uaddr a)
 		typeof(b) b_##n = (b); \
 		a_##n op b_##n ? a_##n : b_##n; \
 	})
+/* A buffer that is filled in before it is read, and too large to be zeroed in each call. */
+#define UNINIT __attribute__((uninitialized))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -137,8 +137,8 @@ void sched_kick_poller(void);
 /* The poller has returned from its sleep. */
 void sched_poller_awake(void);
 /*
- * Block in s's receive, for the token's holder. 0: *ret_event is an event; -EINTR: kicked, epoll has
- * events, or the deadline has come; -EAGAIN: poll instead; else s's error.
+ * Block in s's receive, for the token's holder. 0: *ret_event is an event; -EINTR: kicked, epoll
+ * has events, or the deadline has come; -EAGAIN: poll instead; else s's error.
  */
 int listen_for(struct poll_source *s, struct poll_event *ret_event, int epfd, s64 deadline);
 /* Bring the listener back, if there is one. */

@@ -1,15 +1,15 @@
 /*
- * Listening: the poller blocks in the hot source's own call instead of ppoll, which saves a tenth of
- * an unattended round trip.
+ * Listening: the poller blocks in the hot source's own call instead of ppoll, which saves a tenth
+ * of an unattended round trip.
  *
  * That call ends only by an event of its source or by a signal. So a thread of its own, the guard,
  * watches epoll and the deadline meanwhile, and kicks the listener when it is wanted. A signal may
- * come just before the listener blocks and be lost; who kicks repeats it until the listener is back.
- * The guard rests once it has kicked, and is woken when the poller listens again: so listening pays
- * only while epoll has little to say (LISTEN_AFTER in poller.c).
+ * come just before the listener blocks and be lost; who kicks repeats it until the listener is
+ * back. The guard rests once it has kicked, and is woken when the poller listens again: so
+ * listening pays only while epoll has little to say (LISTEN_AFTER in poller.c).
  *
- * `listener` is set before the guard's state is looked at, and the guard goes to rest before it looks
- * for a listener: one of the two sees the other.
+ * `listener` is set before the guard's state is looked at, and the guard goes to rest before it
+ * looks for a listener: one of the two sees the other.
  */
 
 #include <errno.h>
@@ -63,7 +63,8 @@ static void *guard_main(void *arg)
 			host_futex_wait(&l.guard, GUARD_RESTS, NO_DEADLINE);
 		if (atomic_load(&l.stop))
 			return NULL;
-		host_ppoll(&fd, 1, l.until == NO_DEADLINE ? -1 : max(l.until - sched_now(), (s64)1));
+		host_ppoll(&fd, 1,
+			   l.until == NO_DEADLINE ? -1 : max(l.until - sched_now(), (s64)1));
 		if (atomic_load(&l.stop))
 			return NULL;
 		atomic_store(&l.guard, GUARD_RESTS);

@@ -250,7 +250,7 @@ static int poll_both(struct epoll_event *evs, const struct pollfd *hot, u64 key,
 /* Listen to the hot source; false: it does not pay, or cannot be done. */
 static bool poll_listen(s64 deadline)
 {
-	struct poll_event event;
+	UNINIT struct poll_event event;
 	struct poll_source *s;
 	int ret;
 
@@ -312,7 +312,7 @@ static int poll_wait(struct epoll_event *evs, bool block)
 
 void poller_poll(bool block)
 {
-	struct epoll_event evs[POLL_BATCH];
+	UNINIT struct epoll_event evs[POLL_BATCH];
 	int n;
 
 	n = poll_wait(evs, block);

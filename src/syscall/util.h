@@ -10,9 +10,6 @@
 #include "vfs/path.h"
 #include "vfs/vfs.h"
 
-/* A buffer that is filled in before it is read, and too large to be zeroed in each call. */
-#define UNINIT __attribute__((uninitialized))
-
 /* The file at fd with a reference; null: EBADF. file_lookup also refuses O_PATH files. */
 struct file *file_lookup(struct task *t, int fd);
 struct file *file_lookup_any(struct task *t, int fd);

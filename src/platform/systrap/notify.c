@@ -35,7 +35,7 @@
 #endif
 
 #define TID_BUCKETS 1024
-#define WAITING_MAX 32 /* lanes held as notifications: the host scans them one by one */
+#define WAITING_MAX 16 /* lanes held as notifications: the host scans them one by one */
 #define REPEATS_MAX 16
 
 enum verdict {
@@ -352,7 +352,7 @@ static void family_handle(struct poll_source *source, const struct poll_event *e
 
 static void family_ready(struct poll_source *source, u32 events)
 {
-	struct poll_event event;
+	UNINIT struct poll_event event;
 
 	if (!(events & EPOLLIN))
 		return; /* EPOLLHUP: the last process is gone; its reaper closes the listener */

@@ -437,6 +437,9 @@ static void unshare_parts(void)
 	need(fcntl(STDIN_FILENO, F_GETFD) == 0);
 	need(unshare(0) == 0);
 	need_err(unshare(1 << 30 | 1), EINVAL);
+	/* A thread that can be joined may not have let go of the signal handlers yet. */
+	for (int i = 0; i < 1000 && unshare(CLONE_VM | CLONE_SIGHAND | CLONE_THREAD); i++)
+		usleep(1000);
 	need(unshare(CLONE_VM | CLONE_SIGHAND | CLONE_THREAD) == 0);
 }
 

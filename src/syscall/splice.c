@@ -228,7 +228,7 @@ long sys_splice(struct task *t, int in_fd, struct uaddr in_offset, int out_fd,
 
 		ret = other == -EBADF || !ret ? other : ret;
 	}
-	if (!ret && (!in.file->readable || !out.file->writable))
+	if (!ret && (!in.file || !out.file || !in.file->readable || !out.file->writable))
 		ret = -EBADF;
 	if (!ret)
 		ret = splice_files(t, &in, &out, min(size, MAX_RW_COUNT),

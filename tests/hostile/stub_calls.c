@@ -141,6 +141,49 @@ static void own_wait(void)
 		stub_call(stub_verified, SYS_futex, word, FUTEX_WAIT, now - 1 + i, 0, 0, 0);
 }
 
+/* The page of the instruction at which all is allowed: the one that is missing in the image. */
+static u64 find_gate(int *ret_calls)
+{
+	u64 gate = 0;
+
+	*ret_calls = 0;
+	for (u64 page = stub_base; page < stub_base + STUB_CONFIG_OFFSET; page += 4096) {
+		int calls = stub_count_calls(page);
+
+		if (calls < 0 && !gate)
+			gate = page;
+		*ret_calls += calls > 0 ? calls : 0;
+	}
+	return gate;
+}
+
+static void open_gate(void)
+{
+	int calls;
+	u64 gate = find_gate(&calls);
+
+	stub_call(stub_fast, SYS_mmap, gate, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0UL,
+		  0);
+	stub_call(stub_fast, SYS_mprotect, gate, 4096, 7, 0, 0, 0);
+	stub_call(stub_fast, SYS_mremap, (u64)stub_random & ~0xfffUL, 4096, 4096,
+		  MREMAP_MAYMOVE | MREMAP_FIXED, gate, 0);
+	stub_call(stub_fast, SYS_munmap, gate, 4096, 0, 0, 0, 0);
+	_exit(stub_count_calls(gate) == -1 ? 0 : 1);
+}
+
+static void test_gate(void)
+{
+	int calls;
+	u64 gate = find_gate(&calls);
+	pid_t pid;
+
+	ok(gate && calls == 2, "two system call instructions, and no gate");
+	pid = fork();
+	if (pid == 0)
+		open_gate();
+	ok(tap_wait(pid) == 0, "the gate stays closed");
+}
+
 int main(void)
 {
 	static const struct {
@@ -159,6 +202,7 @@ int main(void)
 
 	stub_need_region();
 	tap_begin();
+	test_gate();
 	for (unsigned int i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
 		stub_attack(attacks[i].name, attacks[i].fn, 1000);
 	for (g_seed = 1; g_seed <= SEEDS; g_seed++) {

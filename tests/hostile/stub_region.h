@@ -26,16 +26,17 @@ static inline void stub_on_fault(int signo)
 }
 
 /* The instructions stand at the end of "mov 8(%rsp), %r9; syscall; ret". */
+static const unsigned char stub_pattern[] = { 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
+
 static inline bool stub_look(u64 base)
 {
-	static const unsigned char pattern[] = { 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
 	const unsigned char *image = (const unsigned char *)base;
 	volatile int found = 0;
 
 	if (sigsetjmp(stub_fault, 1))
 		return false;
 	for (u64 i = 0; i < 4096 && found < 2; i++)
-		if (!memcmp(image + i, pattern, sizeof(pattern))) {
+		if (!memcmp(image + i, stub_pattern, sizeof(stub_pattern))) {
 			*(found++ ? &stub_verified : &stub_fast) = base + i + 5;
 			stub_base = base;
 		}
@@ -54,6 +55,23 @@ static inline bool stub_find(void)
 	sigaction(SIGSEGV, &segv, NULL);
 	sigaction(SIGBUS, &bus, NULL);
 	return found;
+}
+
+/* How many system call instructions a page of the stub's image has; -1: it cannot be read. */
+static inline int stub_count_calls(const volatile u64 page)
+{
+	struct sigaction sa = { .sa_handler = stub_on_fault, .sa_flags = SA_NODEFER }, segv;
+	volatile int count = 0;
+
+	sigaction(SIGSEGV, &sa, &segv);
+	if (sigsetjmp(stub_fault, 1))
+		count = -1;
+	else
+		for (u64 i = 0; i + sizeof(stub_pattern) <= 4096; i++)
+			count +=
+				!memcmp((const char *)page + i, stub_pattern, sizeof(stub_pattern));
+	sigaction(SIGSEGV, &segv, NULL);
+	return count;
 }
 
 /* On a plain Linux there is nothing to attack. */

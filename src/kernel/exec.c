@@ -424,10 +424,13 @@ static int exec_commit(struct task *t, struct exec_build *b)
 	return 0;
 }
 
-/* The process cannot go on as it was. */
-static long exec_die(struct task *t)
+/* The process cannot go on as it was; err: -ESRCH if its new space has died. */
+static long exec_die(struct task *t, int err)
 {
-	signal_force_fatal(t, SIGSEGV);
+	if (err == -ESRCH)
+		group_kill(t->tg);
+	else
+		signal_force_fatal(t, SIGSEGV);
 	return -ENOMEM;
 }
 
@@ -443,7 +446,7 @@ long task_execve(struct task *t, int dirfd, const char *path, struct exec_string
 	err = exec_build(t, dirfd, path, strings, flags, &b, &fatal);
 	exec_strings_fini(strings);
 	if (err)
-		return fatal ? exec_die(t) : err;
+		return fatal ? exec_die(t, err) : err;
 	err = exec_kill_others(t);
 	if (err) {
 		exec_build_free(b);
@@ -459,7 +462,7 @@ long task_execve(struct task *t, int dirfd, const char *path, struct exec_string
 	}
 	err = exec_commit(t, b);
 	exec_build_discard(t);
-	return err ? exec_die(t) : 0;
+	return err ? exec_die(t, err) : 0;
 }
 
 /* True if t may commit now; else it has been put to rest, or is to die. */
@@ -493,7 +496,7 @@ void exec_wait_threads(struct task *t)
 		int err = exec_commit(t, t->exec);
 
 		exec_build_discard(t);
-		t->regs.rax = err ? (u64)exec_die(t) : 0;
+		t->regs.rax = err ? (u64)exec_die(t, err) : 0;
 		run_state_set(t, RUN_SYSCALL_EXIT);
 	} else if (killed) {
 		exec_build_discard(t);

@@ -433,6 +433,11 @@ static void signal_force_how(struct task *t, const siginfo_t *info, bool fatal)
 	struct sigaction_k *action = &h->action[info->si_signo - 1];
 	int note;
 
+	/* What failed was not the guest's doing: its memory is gone. */
+	if (t->subject.thread && pf_thread_is_dead(t->subject.thread)) {
+		group_kill(t->tg);
+		return;
+	}
 	tasks_lock();
 	spin_lock(&h->lock, &lc_sighand);
 	if (fatal || action->handler == SIG_IGN_K || (t->blocked & bit)) {

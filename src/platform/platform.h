@@ -90,6 +90,8 @@ void pf_space_kill(struct pf_space *s);
  * pf_thread_destroy of its last thread (for robust lists and clear_child_tid in shared memory). */
 void pf_space_stop(struct pf_space *s);
 struct pf_space *pf_thread_space(const struct pf_thread *t);
+/* The thread's space is dead. Any fiber, locks may be held. */
+bool pf_thread_is_dead(const struct pf_thread *t);
 
 /* ---- running ---- */
 

@@ -134,6 +134,7 @@ struct pf_thread {
 	} outputs; /* [owner] to go along with the next resume */
 	u32 marshal_used; /* [owner] bytes of lane->marshal that either occupies */
 
+	_Atomic bool revoked; /* lane->revoked is set */
 	struct pf_quick quick; /* [owner] what the lane was last told */
 	struct lane_call first; /* [owner] goes before the next command; nr 0 (read): nothing */
 	bool fp_in_window; /* [owner] since the last event: see fork.c */

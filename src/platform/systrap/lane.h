@@ -134,6 +134,7 @@ struct lane {
 	struct lane_call first; /* LANE_FIRST */
 	/* Both ways: the kernel writes it before a LANE_RUN. */
 	struct pf_quick quick;
+	u32 revoked; /* kernel: an interrupt is on its way: the mask is no longer lent */
 	/* Both ways. */
 	_Alignas(64) struct guest_regs regs;
 	/* A fresh stub's report to the kernel, before its filter: trusted until the space has run

@@ -26,12 +26,31 @@ static bool take_interrupt(struct pf_thread *t)
 	       atomic_exchange(&t->interrupt, 0);
 }
 
+static void quick_revoke(struct pf_thread *t)
+{
+	atomic_store(&t->revoked, true);
+	/* A lane that cannot be written is found out by its owner. */
+	(void)!host_shared_write(&t->lane->revoked, &(u32){ 1 }, sizeof(u32));
+}
+
+/* Lend again what the last interrupt revoked; but not if there is another one by now. */
+static void quick_lend_again(struct pf_thread *t)
+{
+	atomic_store(&t->revoked, false);
+	(void)!host_shared_write(&t->lane->revoked, &(u32){ 0 }, sizeof(u32));
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&t->interrupt))
+		quick_revoke(t);
+}
+
 static int resume(struct pf_thread *t, const struct guest_regs *regs, const struct pf_quick *quick)
 {
 	struct lane *lane = t->lane;
 
 	bool same = memcmp(&t->quick, quick, sizeof(*quick)) == 0;
 
+	if (unlikely(atomic_load_explicit(&t->revoked, memory_order_relaxed)))
+		quick_lend_again(t);
 	if (marshal_give(t) || host_shared_write(&lane->regs, regs, sizeof(*regs)) ||
 	    (!same && host_shared_write(&lane->quick, quick, sizeof(*quick)))) {
 		lane_misbehaved(t, "lane unreadable");
@@ -133,10 +152,16 @@ void pf_interrupt(struct pf_thread *t)
 {
 	if (atomic_exchange(&t->interrupt, 1))
 		return;
+	quick_revoke(t);
 	systrap_lock();
 	if (t->fiber)
 		fiber_unpark(t->fiber);
 	systrap_unlock();
+}
+
+bool pf_thread_is_dead(const struct pf_thread *t)
+{
+	return space_is_dead(t->space);
 }
 
 int pf_thread_cpu(const struct pf_thread *t)

@@ -291,7 +291,7 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 		return;
 	}
 	if (signo == SIGSYS && info->si_code == CODE_SECCOMP && info->si_arch == ARCH_X86_64 &&
-	    quick_call(&lane->quick, priv, info->si_syscall, uc->uc_mcontext.gregs))
+	    quick_call(lane, priv, info->si_syscall, uc->uc_mcontext.gregs))
 		return;
 	regs_to_lane(&lane->regs, uc->uc_mcontext.gregs);
 	ev->guest_tsc = now - priv->run_tsc;

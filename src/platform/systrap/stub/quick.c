@@ -21,8 +21,27 @@ static bool in_guest(u64 addr, u64 size)
 	return addr < top && size <= top - addr;
 }
 
-static bool quick_sigmask(struct pf_quick *q, const greg_t *g)
+/*
+ * A signal that was sent before the mask changes must be taken before the call returns: then the
+ * kernel has set `revoked`. If it does so after we have looked, the call came first.
+ */
+static bool change_mask(struct lane *lane, u64 mask)
 {
+	struct pf_quick *q = &lane->quick, before = *q;
+
+	q->blocked = mask;
+	q->done |= PF_QUICK_SIGMASK;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&lane->revoked, __ATOMIC_SEQ_CST))
+		return true;
+	q->blocked = before.blocked;
+	q->done = before.done;
+	return false;
+}
+
+static bool quick_sigmask(struct lane *lane, const greg_t *g)
+{
+	const struct pf_quick *q = &lane->quick;
 	u64 set = (u64)g[REG_RSI], old = (u64)g[REG_RDX], before = q->blocked, mask = before;
 
 	if (g[REG_R10] != sizeof(mask))
@@ -48,11 +67,7 @@ static bool quick_sigmask(struct pf_quick *q, const greg_t *g)
 	if (old &&
 	    (!in_guest(old, sizeof(before)) || guest_copy((void *)old, &before, sizeof(before))))
 		return false;
-	if (mask != before) {
-		q->blocked = mask;
-		q->done |= PF_QUICK_SIGMASK;
-	}
-	return true;
+	return mask == before || change_mask(lane, mask);
 }
 
 static bool quick_rseq(struct pf_quick *q, struct lane_private *priv, const greg_t *g)
@@ -93,14 +108,15 @@ static bool quick_madvise(const greg_t *g)
 	       fast_call(__NR_madvise, addr, size, MADV_DONTNEED, 0, 0, 0) == 0;
 }
 
-bool quick_call(struct pf_quick *q, struct lane_private *priv, int nr, greg_t *g)
+bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 {
+	struct pf_quick *q = &lane->quick;
 	u32 allowed = q->allowed;
 	u64 ret = 0;
 
 	switch (nr) {
 	case __NR_rt_sigprocmask:
-		if (!(allowed & PF_QUICK_SIGMASK) || !quick_sigmask(q, g))
+		if (!(allowed & PF_QUICK_SIGMASK) || !quick_sigmask(lane, g))
 			return false;
 		break;
 	case __NR_set_robust_list:

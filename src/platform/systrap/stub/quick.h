@@ -11,4 +11,4 @@
  * Answer system call nr of the guest's registers g, or return false: the kernel is to answer it,
  * and nothing has been done.
  */
-bool quick_call(struct pf_quick *q, struct lane_private *priv, int nr, greg_t *g);
+bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g);

@@ -318,11 +318,13 @@ static void mutex_make(pthread_mutex_t *m, int robust, int shared)
 
 static void test_mutex(void)
 {
-	pthread_t t;
+	pthread_t t[4];
 	mutex_make(&mutex, PTHREAD_MUTEX_STALLED, PTHREAD_PROCESS_PRIVATE);
-	need(pthread_create(&t, NULL, counting, NULL) == 0);
-	pthread_join(t, NULL);
-	is_int(counter, 2000, "PTHREAD_PRIO_INHERIT without contention");
+	for (int i = 0; i < 4; i++)
+		need(pthread_create(&t[i], NULL, counting, NULL) == 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	is_int(counter, 8000, "PTHREAD_PRIO_INHERIT excludes");
 	/* A condition variable with it. */
 	pthread_mutex_t *m = shared_alloc(4096);
 	mutex_make(m, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);

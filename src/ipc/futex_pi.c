@@ -7,7 +7,8 @@
  * step; so whoever is in doubt starts over:
  *
  *	lock:	load the word; if it is free, take it; else set FUTEX_WAITERS, enqueue, and load
- *		it again: if it is what it was, sleep, else leave the queue and start over
+ *		it again: if it is what it was, look for a deadlock and sleep, else leave the
+ *		queue and start over
  *	unlock:	mark the first waiter as being handed the lock, write its id into the word, and
  *		only then take it off the queue and wake it; without a waiter write 0, and tell
  *		those who came meanwhile to start over
@@ -106,14 +107,14 @@ static void pi_set_owner(struct pi_waiter *w, struct futex_pi_task *owner) REQUI
 		list_add_tail(&owner->waiters, &w->owner_link);
 }
 
-/* Those who wait for key wait for owner now. */
+/* Those who wait for key wait for owner now, but for owner itself, which is being handed it. */
 static void pi_owned_by(const struct futex_key *key, struct futex_pi_task *owner)
 	REQUIRES(lc_futex_pi)
 {
 	struct pi_waiter *w = NULL;
 
 	while ((w = pi_next(key, w)))
-		pi_set_owner(w, owner);
+		pi_set_owner(w, w->self == owner ? NULL : owner);
 }
 
 static void pi_dequeue(struct pi_waiter *w) REQUIRES(lc_futex_pi)
@@ -146,7 +147,7 @@ static bool pi_deadlock(const struct futex_pi_task *self, const struct futex_pi_
 	return false;
 }
 
-/* Wait for a lock of owner. -EDEADLK, -ESRCH: owner owns nothing any more. */
+/* Queue for a lock of owner. -ESRCH: owner owns nothing any more. */
 static int pi_enqueue(struct pi_waiter *w, struct futex_pi_task *owner)
 {
 	struct list *bucket = pi_bucket(&w->key), *at;
@@ -155,8 +156,6 @@ static int pi_enqueue(struct pi_waiter *w, struct futex_pi_task *owner)
 	pi_lock();
 	if (atomic_load(&owner->exited)) {
 		err = -ESRCH;
-	} else if (pi_deadlock(w->self, owner)) {
-		err = -EDEADLK;
 	} else {
 		if (!w->stamp)
 			w->stamp = ++ipc_root()->pi_stamp;
@@ -166,9 +165,28 @@ static int pi_enqueue(struct pi_waiter *w, struct futex_pi_task *owner)
 		list_add(at, &w->link);
 		pi_set_owner(w, owner);
 		pi_owned_by(&w->key, owner);
-		w->self->blocked_on = w;
 		w->owner_died = false;
 		atomic_store(&w->queued, true);
+	}
+	pi_unlock();
+	return err;
+}
+
+/*
+ * The word still names the owner that w has queued for: from now on w waits for it. Whoever has
+ * only queued may be about to start over, and must not close a circle in the eyes of others.
+ * -EDEADLK.
+ */
+static int pi_block(struct pi_waiter *w)
+{
+	int err = 0;
+
+	pi_lock();
+	if (w->queued) {
+		if (pi_deadlock(w->self, w->owner))
+			err = -EDEADLK;
+		else
+			w->self->blocked_on = w;
 	}
 	pi_unlock();
 	return err;
@@ -247,8 +265,11 @@ static int pi_join(struct subject *s, struct pi_waiter *w, struct uaddr addr, u3
 	if (err)
 		return err == -ESRCH ? pi_no_owner(s, addr, want) : err;
 	err = load_in32(s, addr, &seen);
-	if (!err && seen == want)
-		return 1;
+	if (!err && seen == want) {
+		err = pi_block(w);
+		if (!err)
+			return 1;
+	}
 	return pi_leave(w) ? 1 : err;
 }
 

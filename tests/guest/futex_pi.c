@@ -196,6 +196,70 @@ static void test_deadlock(void)
 	word = word2 = 0;
 }
 
+/* Locks as the C library takes them, which asks the kernel only where it must. */
+static long fast_lock(uint32_t *w)
+{
+	uint32_t free_word = 0;
+	if (__atomic_compare_exchange_n(w, &free_word, gettid(), false, __ATOMIC_ACQUIRE,
+					__ATOMIC_RELAXED))
+		return 0;
+	return lock_pi(w, NULL);
+}
+
+static long fast_unlock(uint32_t *w)
+{
+	uint32_t mine = gettid();
+	if (__atomic_compare_exchange_n(w, &mine, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		return 0;
+	return unlock_pi(w);
+}
+
+static int wrong;
+
+static void count_wrong(long ret)
+{
+	if (ret)
+		__atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Always in the order of words: there is no circle, at any moment. */
+static void *in_order(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++) {
+		count_wrong(fast_lock(&word));
+		count_wrong(fast_lock(&word2));
+		count_wrong(fast_unlock(&word2));
+		count_wrong(fast_unlock(&word));
+	}
+	return NULL;
+}
+
+/* Holds one at a time, the second first. */
+static void *one_by_one(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++) {
+		count_wrong(fast_lock(&word2));
+		count_wrong(fast_unlock(&word2));
+		count_wrong(fast_lock(&word));
+		count_wrong(fast_unlock(&word));
+	}
+	return NULL;
+}
+
+static void test_no_deadlock(void)
+{
+	pthread_t t[4];
+	for (int i = 0; i < 4; i++)
+		need(pthread_create(&t[i], NULL, i % 2 ? one_by_one : in_order, NULL) == 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	is_int(wrong, 0, "locks in order are no circle");
+	is_int(word | word2, 0, "all are free");
+	word = word2 = 0;
+}
+
 #define CHAIN 100
 static uint32_t links[CHAIN + 1];
 static int chained;
@@ -461,6 +525,7 @@ int main(void)
 	test_order();
 	test_timeout();
 	test_deadlock();
+	test_no_deadlock();
 	test_chain();
 	test_death();
 	test_mutex();

@@ -1,22 +1,32 @@
 /*
- * See attend.h. Two things have to be right for spinning to pay: events must come quickly, and the
- * lane must run on another CPU. An unattended lane and its worker hand one CPU to each other (the
- * listener's SYNC_WAKE_UP: a wake of an idle other CPU costs several times a switch). So a family
- * with an attended lane does without that flag: its lanes are then woken where the host finds a CPU
- * idle, which is another one while the worker spins.
+ * See attend.h. Three things have to be right for spinning to pay: events must come quickly, a CPU
+ * must be idle, and the lane must run on another one than the worker. An unattended lane and its
+ * worker hand one CPU to each other (the listener's SYNC_WAKE_UP: a wake of an idle other CPU costs
+ * several times a switch). So a family with an attended lane does without that flag, and who
+ * attends moves to another CPU first: the host alone would often go on to wake the lane where the
+ * worker spins.
  *
- * A lane that was promoted in vain (no CPU free, events too slow) needs twice as many quick events
- * for the next time.
+ * Each good spin earns a lane a credit, each failed one costs many, and without credit it is
+ * demoted. A lane that was promoted in vain (no CPU free, events too slow) needs twice as many
+ * quick events for the next time.
  */
 
 #include "platform/systrap/attend.h"
 
-#define SPIN_US 5 /* about the price of a sleep */
-#define WAKE_US 60 /* the same, and a wake of another CPU before it */
-#define QUICK_US 6 /* a guest's run between events that pays for attendance */
+#include <stdio.h>
+#include <string.h>
+
+#include "host/host.h"
+
+#define SPIN_US 20 /* about the price of a sleep and of a wake of another CPU after it */
+#define WAKE_US 60 /* a sleep, and a wake of another CPU before it */
+#define QUICK_US 15 /* a guest's run between events, and an answer, that pay for attendance */
 #define PROMOTE_MIN 8 /* so many quick events in a row */
 #define PROMOTE_MAX 4096
-#define DEMOTE_AFTER 2 /* so many failed spins in a row */
+#define CREDIT_START 48
+#define CREDIT_MAX 64
+#define PRICE_FAILED 16
+#define PRICE_LATE 8 /* the lane had gone to sleep before our answer came */
 #define SUCCESSES 64 /* so many good spins make a promotion a success */
 
 u64 attend_limit(bool woken)
@@ -29,18 +39,45 @@ bool attend_may_spin(const struct pf_thread *t)
 	return t->attended && t->cpu != current_cpu();
 }
 
-void attend_start(struct pf_thread *t)
+/* Are fewer threads runnable on the host than it has CPUs, ourselves included? */
+static bool cpu_idle(void)
+{
+	unsigned int running;
+	char buf[64];
+	ssize_t n;
+
+	if (g_systrap.load_fd < 0)
+		return true;
+	n = host_pread(g_systrap.load_fd, buf, sizeof(buf) - 1, 0);
+	buf[max(n, (ssize_t)0)] = '\0';
+	/* "0.20 0.18 0.12 1/80 11206": runnable of all */
+	return sscanf(buf, "%*s %*s %*s %u", &running) != 1 || running < g_systrap.online_cpus;
+}
+
+/* Have this worker run on another CPU, if it may. */
+static void move_away(void)
+{
+	u64 all[CPU_WORDS] = {}, others[CPU_WORDS];
+	int cpu = current_cpu(), n = host_sched_getaffinity(0, sizeof(all), all);
+
+	if (n <= 0 || cpu < 0 || cpu >= 8 * n)
+		return;
+	memcpy(others, all, sizeof(all));
+	others[cpu / 64] &= ~(1UL << cpu % 64);
+	if (host_sched_setaffinity(0, (size_t)n, others) >= 0)
+		(void)!host_sched_setaffinity(0, (size_t)n, all);
+}
+
+static void attend_start(struct pf_thread *t)
 {
 	struct family *f = t->space->family;
 	bool first;
 
-	if (t->attended || !g_systrap.many_cpus)
-		return;
 	systrap_lock();
 	first = f->attended_count++ == 0;
 	systrap_unlock();
 	t->attended = true;
-	t->failed_spins = 0;
+	t->credit = CREDIT_START;
 	t->good_spins = 0;
 	t->cpu = -1; /* to be seen */
 	if (first)
@@ -63,27 +100,46 @@ void attend_stop(struct pf_thread *t)
 		family_set_sync(f, true);
 }
 
+static void in_vain(struct pf_thread *t)
+{
+	t->promote_need = (u16)min(max(t->promote_need, PROMOTE_MIN) * 2, PROMOTE_MAX);
+	t->quick_events = 0;
+}
+
 void attend_spun(struct pf_thread *t, bool success)
 {
-	if (success) {
-		t->failed_spins = 0;
-		if (t->good_spins < SUCCESSES && ++t->good_spins == SUCCESSES)
-			t->promote_need = PROMOTE_MIN;
-		return;
+	int price = success ? -1 : PRICE_FAILED;
+
+	if (success && t->woken)
+		price = PRICE_LATE;
+	t->credit = min(t->credit - price, CREDIT_MAX);
+	if (success && t->good_spins < SUCCESSES && ++t->good_spins == SUCCESSES)
+		t->promote_need = PROMOTE_MIN;
+	if (t->credit <= 0) {
+		if (t->good_spins < SUCCESSES)
+			in_vain(t);
+		attend_stop(t);
 	}
-	if (++t->failed_spins < DEMOTE_AFTER)
-		return;
-	if (t->good_spins < SUCCESSES)
-		t->promote_need = (u16)min(max(t->promote_need, PROMOTE_MIN) * 2, PROMOTE_MAX);
-	attend_stop(t);
 }
 
 void attend_event(struct pf_thread *t, u64 guest_tsc)
 {
+	u64 quick = QUICK_US * g_systrap.tsc_per_us;
+
+	t->event_tsc = rdtsc();
 	if (t->attended || !g_systrap.many_cpus)
 		return;
-	if (guest_tsc > QUICK_US * g_systrap.tsc_per_us)
+	if (guest_tsc > quick || t->answer_tsc > quick) {
 		t->quick_events = 0;
-	else if (++t->quick_events >= max(t->promote_need, PROMOTE_MIN))
-		attend_start(t);
+		return;
+	}
+	if (++t->quick_events < max(t->promote_need, PROMOTE_MIN))
+		return;
+	if (!cpu_idle()) {
+		in_vain(t);
+		return;
+	}
+	if (t->cpu == current_cpu())
+		move_away();
+	attend_start(t);
 }

@@ -11,13 +11,12 @@
 
 /* May t's owner spin for the lane now? */
 bool attend_may_spin(const struct pf_thread *t);
-/* The longest spin, in TSC cycles. woken: the lane slept and has to be scheduled first. */
+/* The longest spin, of either side, in TSC cycles. woken: the lane slept and has to be scheduled
+ * first. */
 u64 attend_limit(bool woken);
 /* A spin ended, with or without success. */
 void attend_spun(struct pf_thread *t, bool success);
 /* The guest made an event after running for guest_tsc cycles (as the lane says). */
 void attend_event(struct pf_thread *t, u64 guest_tsc);
-/* Many quick answers are to be expected: from now on, if there are CPUs enough. */
-void attend_start(struct pf_thread *t);
 /* No longer: the thread is being parked or has failed too often. */
 void attend_stop(struct pf_thread *t);

@@ -78,13 +78,15 @@ static void probe_tsc(void)
 
 static void probe_cpus(void)
 {
-	u64 mask[128] = {};
+	u64 mask[CPU_WORDS] = {};
 	int n = host_sched_getaffinity(0, sizeof(mask), mask);
 	unsigned int cpus = 0;
 
 	for (int i = 0; i < n / 8; i++)
 		cpus += (unsigned int)__builtin_popcountl(mask[i]);
 	g_systrap.many_cpus = cpus >= 2;
+	g_systrap.online_cpus = max(proc_cpus(), cpus);
+	g_systrap.load_fd = proc_open("loadavg");
 }
 
 static void probe_memory(void)
@@ -163,7 +165,6 @@ static void fill_config(struct stub_config *cfg, u64 base)
 	cfg->top = USER_TOP;
 	cfg->fsgsbase = g_systrap.fsgsbase;
 	cfg->fp_size = g_systrap.fp_size;
-	cfg->spin_tsc = 5 * g_systrap.tsc_per_us;
 	cfg->mail_fd = g_systrap.mail_fd;
 	cfg->doorbell_fd = g_systrap.doorbell_fd;
 	cfg->proc_fd = g_systrap.proc_fd;
@@ -427,6 +428,8 @@ void platform_shutdown(void)
 	host_close(g->doorbell_fd);
 	host_munmap(g->mail, PAGE_SIZE);
 	host_close(g->mail_fd);
+	if (g->load_fd >= 0)
+		host_close(g->load_fd);
 	lane_files_drop_all();
 	free(g->tid_hash);
 	g->tid_hash = NULL;

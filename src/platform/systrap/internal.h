@@ -143,10 +143,14 @@ struct pf_thread {
 
 	/* Attendance (attend.c). */
 	bool attended; /* [owner] */
-	u8 failed_spins, good_spins; /* [owner] in a row; since the promotion */
+	s8 credit; /* [owner] for failed spins */
+	u8 good_spins; /* [owner] since the promotion, up to a limit */
 	u16 quick_events, promote_need; /* [owner] in a row; how many promote */
 	bool woken; /* [owner] the last response found it asleep */
 	int cpu; /* [owner] as the lane last reported */
+	u64 yield_tsc; /* [owner] when other fibers could run last */
+	u64 event_tsc; /* [owner] when the last event came; later by what operations took */
+	u64 answer_tsc; /* [owner] how long its answer took, but for these */
 
 	/* Interrupts. */
 	_Atomic u32 interrupt; /* asked for and not yet delivered by pf_run */
@@ -172,6 +176,8 @@ struct fork_txn {
 	bool bound; /* [lock] */
 };
 
+#define CPU_WORDS 128 /* of an affinity mask */
+
 struct systrap {
 	struct spin lock;
 	u64 base; /* [I] of the stub's region; also the end of guest addresses */
@@ -182,6 +188,8 @@ struct systrap {
 	bool fsgsbase; /* [I] */
 	bool virtual_cpus; /* [I] */
 	bool many_cpus; /* [I] */
+	unsigned int online_cpus; /* [I] of the host */
+	int load_fd; /* [I] the host's loadavg, or -1 */
 	bool strict_memory; /* [I] the host may refuse memory that it has (overcommit_memory 2) */
 	_Atomic bool no_vm; /* the host does not let us at our stubs' memory by process_vm_readv */
 	int proc_fd; /* [I] or -1 */
@@ -378,6 +386,8 @@ void keeper_bury(void);
 [[nodiscard]] int lane_prepare(struct pf_space *s, u32 slot);
 
 /* ---- boot.c, proc.c ---- */
+/* How many CPUs the host has, 0 if that cannot be read; of very many only the first ones. */
+unsigned int proc_cpus(void);
 /* The kernel's children on the host (at most max); -1 if the host does not tell. */
 int proc_children(pid_t *ret, unsigned int max);
 /* CPU time of a lane in ns; 0 if the host does not tell. */

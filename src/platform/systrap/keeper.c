@@ -11,7 +11,6 @@
 #include "base/bug.h"
 #include "base/log.h"
 #include "host/host.h"
-#include "platform/systrap/attend.h"
 #include "platform/systrap/internal.h"
 
 #define BIRTH_DEADLINE_NS 10'000'000'000LL
@@ -298,7 +297,6 @@ int pf_space_create(struct pf_space **ret_space, struct pf_thread **ret_thread)
 		pf_thread_destroy(t);
 		return -EAGAIN;
 	}
-	attend_start(t); /* a program is going to be mapped */
 	*ret_space = s;
 	*ret_thread = t;
 	return 0;

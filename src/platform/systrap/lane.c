@@ -27,6 +27,8 @@
 #include "platform/systrap/batch.h"
 #include "platform/systrap/internal.h"
 
+#define YIELD_US 100 /* how long a spinning owner may keep other fibers waiting */
+
 void lane_own(struct pf_thread *t)
 {
 	struct fiber *self = fiber_current();
@@ -123,8 +125,8 @@ int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg, unsigned i
 	if (space_is_dead(t->space))
 		return -ESRCH;
 	if (t->attended) {
-		cmd.flags |= LANE_SPIN;
-		t->spin_most += attend_limit(false);
+		cmd.spin = (u32)attend_limit(false);
+		t->spin_most += cmd.spin;
 	}
 	for (unsigned int i = 0; i < count; i++)
 		cmd.arg[i] = arg[i];
@@ -199,10 +201,10 @@ static int look(struct pf_thread *t, enum await_mode mode)
 	return -ESRCH;
 }
 
-/* Poll the request word for a while. */
+/* Poll the request word for a while. Now and then other fibers may run. */
 static bool spin(struct pf_thread *t, enum await_mode mode)
 {
-	u64 start = rdtsc(), slice = start, now = start, limit = attend_limit(t->woken);
+	u64 start = rdtsc(), now = start, limit = attend_limit(t->woken);
 
 	while (now - start < limit) {
 		for (int i = 0; i < 8; i++) {
@@ -215,13 +217,12 @@ static bool spin(struct pf_thread *t, enum await_mode mode)
 		     atomic_load_explicit(&t->interrupt, memory_order_relaxed)))
 			break;
 		now = rdtsc();
-		if (now - slice > 20 * g_systrap.tsc_per_us) {
-			slice = now;
-			if (sched_should_yield())
-				break;
+		if (now - t->yield_tsc > YIELD_US * g_systrap.tsc_per_us) {
+			fiber_yield();
+			t->yield_tsc = now;
 		}
 	}
-	return false;
+	return request_made(t);
 }
 
 int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret_event)
@@ -268,15 +269,18 @@ int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret
 int lane_op(struct pf_thread *t, u32 op, const u64 *arg, unsigned int count, s64 *ret_result)
 {
 	struct lane_event ev;
+	u64 start;
 	int ret;
 
 	lane_own(t);
 	if (unlikely(t->batch) && batch_flush(t))
 		return -ESRCH;
 	STAT_INC(operations);
+	start = rdtsc();
 	ret = lane_post(t, op, 0, arg, count);
 	if (!ret)
 		ret = lane_await(t, AWAIT_REQUEST, &ev);
+	t->event_tsc += rdtsc() - start;
 	if (!ret)
 		*ret_result = ev.result;
 	return ret;

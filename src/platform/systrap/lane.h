@@ -85,7 +85,6 @@ struct lane_call {
 
 /* Command flags. */
 #define LANE_VERIFIED 1U /* LANE_SYSCALL: at the verified instruction */
-#define LANE_SPIN 2U /* attended: spin for the next response */
 #define LANE_BARRIER 4U /* the next wait is the proof that this command is over: do not spin */
 #define LANE_FP_FIRST 16U /* first set the guest's FP state from the window */
 #define LANE_FIRST 8U /* first make the call lane->first */
@@ -103,7 +102,7 @@ struct lane_command {
 	u32 op; /* enum lane_op */
 	u32 flags;
 	u32 cpu; /* where the kernel's worker runs: no use to spin there */
-	u32 pad;
+	u32 spin; /* attended: spin so many TSC cycles for the next response, or 0 */
 	u64 arg[7];
 };
 
@@ -186,7 +185,6 @@ struct stub_config {
 	u64 top; /* end of the host's user address space */
 	u32 fsgsbase; /* the host lets user code use wrfsbase */
 	u32 fp_size;
-	u64 spin_tsc; /* how long a lane spins for a response */
 	/* Boot. */
 	s32 mail_fd, doorbell_fd;
 	s32 proc_fd; /* of a procfs, or -1: /proc */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "host/host.h"
@@ -42,6 +43,20 @@ ssize_t proc_read(const char *path, char *buf, size_t size)
 	host_close(fd);
 	buf[done] = '\0';
 	return n < 0 ? n : (ssize_t)done;
+}
+
+unsigned int proc_cpus(void)
+{
+	char buf[16'384];
+	unsigned int count = 0;
+
+	if (proc_read("stat", buf, sizeof(buf)) < 0)
+		return 0;
+	/* The first line is their sum. */
+	for (const char *p = strstr(buf, "\ncpu"); p && !strncmp(p, "\ncpu", 4);
+	     p = strchr(p + 1, '\n'))
+		count++;
+	return count;
 }
 
 int proc_children(pid_t *ret, unsigned int max)

@@ -58,6 +58,7 @@ static int resume(struct pf_thread *t, const struct guest_regs *regs, const stru
 	}
 	if (!same)
 		t->quick = *quick;
+	t->answer_tsc = rdtsc() - t->event_tsc;
 	return lane_post(t, LANE_RUN, 0, NULL, 0);
 }
 

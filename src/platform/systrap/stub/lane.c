@@ -123,24 +123,23 @@ static u32 load_acquire(const u32 *p)
 }
 
 /* Publish the request and wait until the kernel has answered it. */
-static void request_and_wait(struct lane *lane, struct lane_private *priv, u32 flags,
-			     u32 kernel_cpu)
+static void request_and_wait(struct lane *lane, struct lane_private *priv)
 {
 	u32 seq = ++priv->seq;
 
 	lane->event.cpu = current_cpu();
 	lane->event.spin_tsc = priv->spin_tsc;
 	__atomic_store_n(&lane->request, seq, __ATOMIC_RELEASE);
-	if ((flags & (LANE_SPIN | LANE_BARRIER)) == LANE_SPIN && kernel_cpu != lane->event.cpu) {
-		u64 start = rdtsc(), now = start, limit = stub_config()->spin_tsc;
+	if (priv->spin && !(priv->flags & LANE_BARRIER) && priv->cpu != lane->event.cpu) {
+		u64 start = rdtsc(), now = start;
 
-		while (load_acquire(&lane->response) != seq && now - start < limit) {
+		while (load_acquire(&lane->response) != seq && now - start < priv->spin) {
 			cpu_pause();
 			now = rdtsc();
 		}
 		priv->spin_tsc += now - start;
 	}
-	if ((flags & LANE_BARRIER) || load_acquire(&lane->response) != seq) {
+	if ((priv->flags & LANE_BARRIER) || load_acquire(&lane->response) != seq) {
 		lane->sleeping = seq;
 		do {
 			(void)verified_call(__NR_futex, (u64)&lane->response, FUTEX_WAIT, seq - 1,
@@ -173,15 +172,16 @@ static bool call_first(struct lane *lane, struct lane_private *priv, u32 op)
 }
 
 /* Run commands until one says that the guest goes on. The caller has written the event. */
-static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, u32 flags, u32 cpu)
+static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc)
 {
 	for (;;) {
 		struct lane_command cmd;
 
-		request_and_wait(lane, priv, flags, cpu);
+		request_and_wait(lane, priv);
 		cmd = lane->command;
-		flags = cmd.flags;
-		cpu = cmd.cpu;
+		priv->flags = cmd.flags;
+		priv->cpu = cmd.cpu;
+		priv->spin = cmd.spin;
 		if (cmd.flags & LANE_FP_FIRST)
 			fp_load(uc, lane->window, LANE_WINDOW_SIZE);
 		if ((cmd.flags & LANE_FIRST) && !call_first(lane, priv, cmd.op)) {
@@ -192,12 +192,10 @@ static void serve(struct lane *lane, struct lane_private *priv, ucontext_t *uc, 
 			break;
 		lane->event.result = lane_do_op(&lane, &priv, uc, &cmd);
 		if (cmd.op == LANE_FORK && lane->event.kind == LANE_READY)
-			flags = LANE_BARRIER; /* the child: its lane is new */
+			priv->flags = LANE_BARRIER; /* the child: its lane is new */
 		else
 			lane->event.kind = LANE_DONE;
 	}
-	priv->flags = flags;
-	priv->cpu = cpu;
 	marshal_outputs(lane);
 	regs_from_lane(uc->uc_mcontext.gregs, &lane->regs);
 	priv->run_tsc = rdtsc();
@@ -251,7 +249,7 @@ static void syscall_event(struct lane *lane, struct lane_private *priv, const si
 			lane->event.result = LANE_HAS_FP;
 			(void)fp_save(uc, lane->window, LANE_WINDOW_SIZE);
 		} else if (r->orig_rax == __NR_exit) {
-			priv->flags &= ~(u32)LANE_SPIN; /* nothing comes soon */
+			priv->spin = 0; /* nothing comes soon */
 			if (forget_rseq(priv))
 				lane->event.result = LANE_NO_RSEQ;
 		}
@@ -287,7 +285,8 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 		*(u64 *)&uc->uc_sigmask =
 			0; /* a new thread inherits the mask of its creator's handler */
 		ev->kind = LANE_READY;
-		serve(lane, priv, uc, LANE_BARRIER, 0);
+		priv->flags = LANE_BARRIER;
+		serve(lane, priv, uc);
 		return;
 	}
 	if (signo == SIGSYS && info->si_code == CODE_SECCOMP && info->si_arch == ARCH_X86_64 &&
@@ -307,7 +306,7 @@ void lane_signal(int signo, void *info_ptr, void *ucontext)
 		ev->trapno = (u64)uc->uc_mcontext.gregs[REG_TRAPNO];
 		ev->error_code = (u64)uc->uc_mcontext.gregs[REG_ERR];
 	}
-	serve(lane, priv, uc, priv->flags, priv->cpu);
+	serve(lane, priv, uc);
 }
 
 /* A thread that LANE_CLONE made. Its stack and lane are those of its slot. */

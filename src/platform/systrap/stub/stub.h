@@ -49,11 +49,11 @@ struct lane_private {
 	u32 started; /* has gone through its first event */
 	u64 run_tsc; /* when the guest was let go */
 	u64 spin_tsc;
-	u32 flags, cpu; /* of the last LANE_RUN */
+	u32 flags, cpu; /* of the last command */
 	u64 rseq_area; /* registered with the host; 0: none */
 	u32 rseq_size, rseq_signature;
+	u32 spin; /* of the last command */
 	u32 gate_open; /* no guest code has run: gate_call is there */
-	u32 pad;
 };
 
 _Static_assert(sizeof(struct lane_private) == LANE_PRIVATE_SIZE, "lane_private");

@@ -244,7 +244,7 @@ UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 guest_bins = $(patsubst tests/$(1)/%.c,$(O)/$(1)/%,$(wildcard tests/$(1)/*.c))
-GUEST_BINS := $(call guest_bins,guest) $(call guest_bins,hostile) $(call guest_bins,programs)
+GUEST_BINS := $(call guest_bins,guest) $(call guest_bins,hostile) $(call guest_bins,programs) $(call guest_bins,hosts)
 
 $(B)/unit/%: tests/unit/%.c $(LIB) $(B)/flags | $(GEN_H)
 	$(call say,CC,$<) mkdir -p $(@D)
@@ -255,7 +255,7 @@ $(O)/$(1)/%: tests/$(1)/%.c $(O)/guest.flags
 	$$(call say,CC,$$<) mkdir -p $$(@D)
 	$$(Q)$$(GUEST_CC) $$(GUEST_CFLAGS) $$< $$(GUEST_LDLIBS) -MF $$@.d -o $$@
 endef
-$(foreach d,guest hostile programs,$(eval $(call guest_rule,$(d))))
+$(foreach d,guest hostile programs hosts,$(eval $(call guest_rule,$(d))))
 
 TEST_DEPS := $(BIN) $(ALIAS) $(UNIT_BINS) $(GUEST_BINS)
 RUN_TESTS := $(PYTHON) tools/run-tests --build $(O) --mode $(MODE)

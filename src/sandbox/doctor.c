@@ -4,10 +4,12 @@
  */
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -74,11 +76,14 @@ static int try_own_memory(void)
 	return host_process_vm_readv(host_getpid(), &local, 1, &remote, 1) == sizeof(to) ? 0 : -1;
 }
 
-static bool has_user_notif(void)
+/* One thread can have one listener: a sandbox around us may have taken the place. */
+static int try_listener(void)
 {
-	u32 action = SECCOMP_RET_USER_NOTIF;
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { 1, &allow };
 
-	return host_seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	return host_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	       host_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog) < 0;
 }
 
 static bool has_openat2(void)
@@ -111,8 +116,8 @@ int sandbox_doctor(void)
 	    privileged ? "privileged" : "unprivileged");
 	line(&r, NEEDED, !strcmp(name.machine, "x86_64"), "x86-64",
 	     "Donjon runs on x86-64 hosts only");
-	line(&r, NEEDED, has_user_notif(), "seccomp user notification",
-	     "needs Linux 5.5 with CONFIG_SECCOMP_FILTER");
+	line(&r, NEEDED, in_child(0, try_listener), "seccomp user notification",
+	     "needs Linux 5.5 with CONFIG_SECCOMP_FILTER, and no other listener around us");
 	line(&r, NEEDED, has_openat2(), "openat2", "needs Linux 5.6");
 	line(&r, NEEDED, has_memfd(), "memfd", "needs CONFIG_MEMFD_CREATE");
 	line(&r, NEEDED, getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE, "FSGSBASE",

@@ -53,7 +53,7 @@ static int mount_new(struct subject *s, struct mount_ns *ns, int err, struct sup
 		return err;
 	err = vfs_mount(s, ns, sb, source, path, flags);
 	if (err) {
-		log_error("cannot mount %s on %s: %d", source, path, err);
+		log_info("cannot mount %s on %s: %d", source, path, err);
 		super_put(sb);
 	}
 	return err;

@@ -94,7 +94,8 @@ static void fail(struct kernel_process *k, int exit_status, const char *what, in
 {
 	char text[248];
 
-	snprintf(text, sizeof(text), "%s: %s", what, strerror(-error));
+	snprintf(text, sizeof(text), "%s: %s%s", what, strerror(-error),
+		 error == -ENOSYS ? "; donjon doctor tells what this host lacks" : "");
 	(void)!control_send(k->control.fd, CONTROL_FAILED, (u32)exit_status, text);
 	k->exit_code = EXIT_OWN_FAILURE;
 }
@@ -180,7 +181,10 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 		ret = oom_start();
 	if (!ret)
 		ret = kernel_create_init(&args);
-	if (ret)
+	if (ret && platform_refusal())
+		fail(k, EXIT_OWN_FAILURE, "the host refuses a process; try donjon doctor",
+		     platform_refusal());
+	else if (ret)
 		fail(k, exit_status_of_exec_error(ret), config->argv[0], ret);
 	else
 		see_through(k);

@@ -218,6 +218,7 @@ struct systrap {
 	unsigned int free_file_count; /* [lock] */
 	unsigned int spare_count, spare_target, spare_waiters; /* [lock] */
 	int create_error; /* [lock] why the last creation failed; taken by a waiter */
+	_Atomic int refusal; /* the last create_error that was taken */
 	struct waitq spare_wait;
 	struct fiber *keeper; /* [lock] */
 	_Atomic bool stopping;

@@ -255,6 +255,11 @@ static struct pf_space *take_spare(int *ret_error)
 	return s;
 }
 
+int platform_refusal(void)
+{
+	return atomic_load(&g_systrap.refusal);
+}
+
 int pf_space_create(struct pf_space **ret_space, struct pf_thread **ret_thread)
 {
 	struct pf_thread *t;
@@ -287,8 +292,10 @@ int pf_space_create(struct pf_space **ret_space, struct pf_thread **ret_thread)
 	g_systrap.spare_waiters--;
 	systrap_unlock();
 	waitq_remove(&w);
-	if (!s)
-		return err;
+	if (!s) {
+		atomic_store(&g_systrap.refusal, err);
+		return err == -ENOMEM ? err : -EAGAIN;
+	}
 	t = list_first(&s->threads, struct pf_thread, link);
 	keeper_wake();
 	lane_own(t);

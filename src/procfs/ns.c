@@ -74,12 +74,13 @@ static int ns_path(const struct ns_kind *k, struct uts_ns *uts, struct path *ret
 	return path_create_anon(name, inode, ret);
 }
 
-static void ns_evict(struct inode *inode)
+static struct inode *ns_evict(struct inode *inode)
 {
 	struct ns_ref *r = inode->private;
 
 	uts_ns_put(r->uts);
 	slab_free(&slab_ns_ref, r);
+	return NULL;
 }
 
 int proc_follow_ns(struct subject *s, struct proc_ctx *ctx, struct path *ret)

@@ -153,14 +153,15 @@ static int make_inode(struct super *sb, u32 row, struct task *task, bool whole_g
 	return 0;
 }
 
-static void proc_evict(struct inode *inode)
+static struct inode *proc_evict(struct inode *inode)
 {
 	struct proc_node *n = inode->private;
 
 	if (!n)
-		return;
+		return NULL;
 	task_put(n->task);
 	slab_free(&slab_proc_node, n);
+	return NULL;
 }
 
 /* ---- look-up ---- */

@@ -290,9 +290,10 @@ static int slave_open(struct subject *s, struct inode *inode, struct file *f)
 	return tty_open_slave(s, inode->private, f, f->flags & O_NOCTTY);
 }
 
-static void slave_evict(struct inode *inode)
+static struct inode *slave_evict(struct inode *inode)
 {
 	tty_put(inode->private);
+	return NULL;
 }
 
 static int ptmx_open(struct subject *s, struct inode *inode, struct file *f)

@@ -50,13 +50,14 @@ void inode_get(struct inode *i)
 
 void inode_put(struct inode *i)
 {
-	if (!i || !refcount_put(&i->refs))
-		return;
-	if (i->ops->evict)
-		i->ops->evict(i);
-	locks_destroy(i);
-	xattrs_destroy(i->xattrs);
-	slab_free(&slab_inode, i);
+	while (i && refcount_put(&i->refs)) {
+		struct inode *next = i->ops->evict ? i->ops->evict(i) : NULL;
+
+		locks_destroy(i);
+		xattrs_destroy(i->xattrs);
+		slab_free(&slab_inode, i);
+		i = next;
+	}
 }
 
 int inode_claim(struct inode *i, int claim)

@@ -138,8 +138,12 @@ struct inode_ops {
 	 * always. */
 	bool (*revalidate)(struct subject *s, struct inode *dir, const char *name,
 			   struct inode *inode);
-	/* Last reference is gone (nlink may be 0: then the contents go too). */
-	void (*evict)(struct inode *inode);
+	/*
+	 * Last reference is gone (nlink may be 0: then the contents go too). Returns an inode that
+	 * this one held, whose reference the caller drops next, or null: inodes that hold each
+	 * other in a chain, as deep as a guest likes, then go without recursion.
+	 */
+	struct inode *(*evict)(struct inode *inode);
 };
 
 /* Ops of an open file. Null ops: read/write -EINVAL, lseek -ESPIPE, ioctl -ENOTTY, poll always

@@ -380,6 +380,30 @@ static void body_writable(struct world *w)
 	assert_int_equal(rmdir(path), 0);
 }
 
+/*
+ * Inodes that only hold each other, as deep as a guest made the tree, go without recursion: the
+ * place of a file is in the deepest directory, and the dentries that lead there go before its own.
+ */
+static void body_deep(struct world *w)
+{
+	host_mkdir("deep", 0755);
+	begin(w, g_dir, HOSTFS_REVALIDATE | HOSTFS_WRITABLE);
+	put_file(w, "/deep/f", "x");
+	assert_int_equal(at_chdir(w, "/deep"), 0);
+	for (int i = 0; i < 2000; i++) {
+		assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "d", 0755), 0);
+		assert_int_equal(at_chdir(w, "d"), 0);
+	}
+	assert_int_equal(vfs_link(&w->s, AT_FDCWD, "/deep/f", AT_FDCWD, "g", 0), 0);
+	assert_int_equal(at_chdir(w, "/deep"), 0);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(at_chdir(w, "d"), 0);
+	assert_int_equal(at_walk(w, "g", 0), 0);
+	assert_int_equal(vfs_unlink(&w->s, AT_FDCWD, "g"), 0);
+	assert_int_equal(at_chdir(w, "/"), 0);
+	world_end(w);
+}
+
 /* At the budget's end descriptors that nobody needs are closed; those of open files stay. */
 static void body_few_descriptors(struct world *w)
 {
@@ -414,20 +438,17 @@ TEST_OWN(revalidate)
 TEST_OWN(refused)
 TEST_OWN(faults)
 TEST_OWN(writable)
+TEST_OWN(deep)
 TEST_OWN(few_descriptors)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),
-		cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_readdir),
-		cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_revalidate),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_writable),
-		cmocka_unit_test(test_few_descriptors),
+		cmocka_unit_test(test_read),	   cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_readdir),	   cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_revalidate), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_faults),	   cmocka_unit_test(test_writable),
+		cmocka_unit_test(test_deep),	   cmocka_unit_test(test_few_descriptors),
 	};
 	int failed;
 

@@ -81,7 +81,7 @@ static inline bool hostfs_changes(const struct super *sb)
 [[nodiscard]] int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
 				  enum hostfs_state state, const struct statx *stx,
 				  struct inode **ret);
-void hostfs_evict(struct inode *inode);
+struct inode *hostfs_evict(struct inode *inode);
 void hostfs_set_attributes(struct inode *inode, const struct statx *stx);
 /* stx describes the very file of inode. */
 bool hostfs_same_file(const struct inode *inode, const struct statx *stx);

@@ -245,19 +245,20 @@ int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
 	return 0;
 }
 
-void hostfs_evict(struct inode *inode)
+struct inode *hostfs_evict(struct inode *inode)
 {
 	struct hostfs_node *n = hostfs_node_of(inode);
 	struct hostfs *fs = hostfs_of(inode->sb);
+	struct inode *parent = n->parent;
 
 	spin_lock(&fs->lock, &lc_hostfile);
 	list_del(&n->file_link);
 	spin_unlock(&fs->lock, &lc_hostfile);
 	hostfs_close(fs, n);
-	inode_put(n->parent);
 	arena_free(n->name);
 	arena_free(n->target);
 	slab_free(&slab_hostfs_node, n);
+	return parent;
 }
 
 /* ---- places ---- */

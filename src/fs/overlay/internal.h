@@ -60,7 +60,7 @@ static inline struct overlay_node *overlay_node_of(const struct inode *inode)
 /* An inode made in dir. target: of a symbolic link. */
 [[nodiscard]] int overlay_inode_make(struct inode *dir, u32 mode, u32 uid, u32 gid, u64 rdev,
 				     const char *target, struct inode **ret);
-void overlay_evict(struct inode *inode);
+struct inode *overlay_evict(struct inode *inode);
 /* Before any change to inode: from now on it stays, with its changes. -ENOSPC. */
 [[nodiscard]] int overlay_pin(struct inode *inode);
 /* The last name of inode is gone. */

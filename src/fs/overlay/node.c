@@ -253,13 +253,14 @@ static void drop_contents(struct overlay *fs, struct overlay_node *n)
 	}
 }
 
-void overlay_evict(struct inode *inode)
+struct inode *overlay_evict(struct inode *inode)
 {
 	struct overlay_node *n = overlay_node_of(inode);
 	struct overlay *fs = overlay_of(inode->sb);
+	struct inode *lower = n->lower;
 
 	spin_lock(&fs->lock, &lc_fs);
-	if (n->lower)
+	if (lower)
 		fs->count--;
 	list_del(&n->link);
 	spin_unlock(&fs->lock, &lc_fs);
@@ -267,8 +268,8 @@ void overlay_evict(struct inode *inode)
 		tmpfs_uncharge_inodes(fs->upper, 1);
 	tmpfs_uncharge_bytes(fs->upper, xattrs_cost_all(inode->xattrs));
 	drop_contents(fs, n);
-	inode_put(n->lower);
 	slab_free(&slab_overlay_node, n);
+	return lower;
 }
 
 /* ---- pins ---- */

@@ -433,16 +433,17 @@ static int stdio_open(struct subject *s, struct inode *inode, struct file *f)
 	return 0;
 }
 
-static void stdio_evict(struct inode *inode)
+static struct inode *stdio_evict(struct inode *inode)
 {
 	struct stdio *io = inode->private;
 
 	if (!io)
-		return;
+		return NULL;
 	stdio_unwatch(io);
 	host_file_unpin(io->host);
 	host_file_put(io->host);
 	slab_free(&slab_stdio, io);
+	return NULL;
 }
 
 DEFINE_OPS(struct inode_ops, stdio_inode_ops) = {

@@ -85,18 +85,19 @@ int tmpfs_inode_create(struct super *sb, u32 mode, u32 uid, u32 gid, u64 rdev, s
 	return 0;
 }
 
-static void tmpfs_evict(struct inode *inode)
+static struct inode *tmpfs_evict(struct inode *inode)
 {
 	tmpfs_uncharge_inodes(inode->sb, 1);
 	tmpfs_uncharge_bytes(inode->sb, xattrs_cost_all(inode->xattrs));
 	if (!inode->private)
-		return;
+		return NULL;
 	if (S_ISDIR(inode->mode))
 		tmpfs_dir_evict(inode);
 	else if (S_ISREG(inode->mode))
 		tmpfs_data_evict(inode);
 	else
 		arena_free(inode->private);
+	return NULL;
 }
 
 static int tmpfs_getattr(struct subject *s, struct inode *inode, struct kstat *ret)

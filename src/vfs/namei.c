@@ -20,18 +20,20 @@
 
 /* ---- one name in one directory ---- */
 
-static bool still_valid(struct subject *s, struct dentry *dir, struct dentry *d)
+/* Without the directory's lock d may be renamed meanwhile: it was found as q. */
+static bool still_valid(struct subject *s, struct dentry *dir, struct dentry *d,
+			const struct qname *q)
 {
 	const struct inode_ops *ops = dir->inode->ops;
 
-	return !ops->revalidate || d->mounts || ops->revalidate(s, dir->inode, d->name, d->inode);
+	return !ops->revalidate || d->mounts || ops->revalidate(s, dir->inode, q->name, d->inode);
 }
 
 static struct dentry *lookup_cached(struct subject *s, struct dentry *dir, const struct qname *q)
 {
 	struct dentry *d = dcache_lookup(dir, q);
 
-	if (d && !still_valid(s, dir, d)) {
+	if (d && !still_valid(s, dir, d, q)) {
 		dcache_remove(d, false);
 		dentry_put(d);
 		d = NULL;
@@ -172,8 +174,24 @@ static bool is_connected(const struct path *p)
 	return root == p->dentry->sb->root || dentry_is_ancestor(root, p->dentry);
 }
 
+/* Of RESOLVE_BENEATH and RESOLVE_IN_ROOT: the place is below the root still. */
+static bool is_in_scope(const struct walk *w)
+{
+	struct path at = w->cur;
+	bool ret;
+
+	path_get(&at);
+	while (at.mnt != w->root.mnt && path_leave_mount(&at))
+		;
+	ret = at.mnt == w->root.mnt && dentry_is_ancestor(w->root.dentry, at.dentry);
+	path_put(&at);
+	return ret;
+}
+
 static int walk_up(struct walk *w)
 {
+	int err;
+
 	struct dentry *parent;
 
 	for (;;) {
@@ -197,7 +215,11 @@ static int walk_up(struct walk *w)
 		if (w->flags & WALK_NO_XDEV)
 			return -EXDEV;
 	}
-	return path_cross_mounts(&w->cur, w->flags & WALK_NO_XDEV);
+	err = path_cross_mounts(&w->cur, w->flags & WALK_NO_XDEV);
+	/* A directory may have been moved out while the walk was in it. */
+	if (!err && w->flags & (WALK_BENEATH | WALK_IN_ROOT) && !is_in_scope(w))
+		err = -EAGAIN;
+	return err;
 }
 
 /* Walk body next (heap, taken over), then what was to go. */

@@ -106,19 +106,20 @@ void mount_ns_put(struct mount_ns *ns)
 
 	if (!ns || !refcount_put(&ns->refs))
 		return;
-	/* Newest first: nothing is mounted on what goes. Mounts may live on without a place, in
-	 * open files. */
-	list_for_each_safe(m, next, &ns->mounts, ns_link) {
-		struct dentry *mountpoint = m->mountpoint;
-
-		list_del(&m->ns_link);
+	/* All places first, while the supers that they are in are there: after a move or a
+	 * pivot_root, what is mounted on a mount may be older than that. */
+	list_for_each(m, &ns->mounts, ns_link) {
+		if (m->mountpoint) {
+			m->mountpoint->mounts--;
+			dentry_put(m->mountpoint);
+		}
 		m->ns = NULL;
 		m->parent = NULL;
 		m->mountpoint = NULL;
-		if (mountpoint) {
-			mountpoint->mounts--;
-			dentry_put(mountpoint);
-		}
+	}
+	/* Mounts may live on without a place, in open files. */
+	list_for_each_safe(m, next, &ns->mounts, ns_link) {
+		list_del(&m->ns_link);
 		mount_put(m);
 	}
 	slab_free(&slab_mount_ns, ns);

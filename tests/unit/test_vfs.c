@@ -138,6 +138,122 @@ static void body_mounts(struct world *w)
 	assert_int_equal(at_chdir(w, "/"), 0);
 }
 
+/* After a pivot_root the older mounts are on newer ones: a namespace that ends must not mind. */
+static void body_pivot(struct world *w)
+{
+	struct path new_root, put_old, was;
+	struct super *sb, *child;
+
+	assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/m", 0755), 0);
+	assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/new", 0755), 0);
+	assert_int_equal(tmpfs_create(0755, 0, 0, MIB, &child), 0);
+	assert_int_equal(vfs_mount(&w->s, w->ns, child, "child", "/m", 0), 0);
+	assert_int_equal(tmpfs_create(0755, 0, 0, MIB, &sb), 0);
+	assert_int_equal(vfs_mount(&w->s, w->ns, sb, "new", "/new", 0), 0);
+	assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/new/old", 0755), 0);
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/new", 0, &new_root), 0);
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/new/old", 0, &put_old), 0);
+	assert_int_equal(vfs_pivot_root(&w->s, &new_root, &put_old, &was), 0);
+	for (u32 n = fs_context_replace(w->s.fs, &was, &new_root); n > 0; n--)
+		path_put(&was);
+	assert_int_equal(at_walk(w, "/old/m", 0), 0);
+	path_put(&was);
+	path_put(&put_old);
+	path_put(&new_root);
+}
+
+/* A directory whose look-ups of "b" run what is in g_hook once, without a lock held. */
+static const struct inode_ops *g_real_ops;
+static void (*g_hook)(struct world *w, const char *name);
+static struct world *g_world;
+
+static int hooked_lookup(struct subject *s, struct inode *dir, const char *name, struct inode **ret)
+{
+	return g_real_ops->lookup(s, dir, name, ret);
+}
+
+static int hooked_rename(struct subject *s, struct inode *old_dir, const char *old_name,
+			 struct inode *victim, struct inode *new_dir, const char *new_name,
+			 struct inode *target, u32 flags)
+{
+	return g_real_ops->rename(s, old_dir, old_name, victim, new_dir, new_name, target, flags);
+}
+
+static bool hooked_revalidate(struct subject *s, struct inode *dir, const char *name,
+			      struct inode *inode)
+{
+	void (*hook)(struct world * w, const char *name) = g_hook;
+
+	g_hook = NULL;
+	if (hook)
+		hook(g_world, name);
+	return true;
+}
+
+static struct inode *hooked_evict(struct inode *inode)
+{
+	return g_real_ops->evict(inode);
+}
+
+DECLARE_OPS(struct inode_ops, hooked_ops);
+DEFINE_OPS(struct inode_ops, hooked_ops) = {
+	.lookup = hooked_lookup,
+	.rename = hooked_rename,
+	.revalidate = hooked_revalidate,
+	.evict = hooked_evict,
+};
+
+static void hook_directory(struct world *w, const char *path,
+			   void (*hook)(struct world *w, const char *name))
+{
+	struct path p;
+
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, path, 0, &p), 0);
+	if (p.dentry->inode->ops != OPS(hooked_ops))
+		g_real_ops = p.dentry->inode->ops;
+	p.dentry->inode->ops = OPS(hooked_ops);
+	path_put(&p);
+	g_world = w;
+	g_hook = hook;
+}
+
+static void rename_and_look(struct world *w, const char *name)
+{
+	assert_int_equal(vfs_rename(&w->s, AT_FDCWD, "/a/b", AT_FDCWD, "/a/other", 0), 0);
+	put_file(w, "/fill", "x"); /* takes the memory of the old name */
+	assert_string_equal(name, "b");
+}
+
+static void move_out(struct world *w, const char *name)
+{
+	assert_int_equal(vfs_rename(&w->s, AT_FDCWD, "/r/a/b", AT_FDCWD, "/b", 0), 0);
+}
+
+/* Names move while a walk has none of the locks. */
+static void body_moving(struct world *w)
+{
+	make_tree(w);
+	hook_directory(w, "/a", rename_and_look);
+	assert_int_equal(at_walk(w, "/a/b/c", 0), 0);
+	assert_null(g_hook);
+	/* ".." of what has been moved out does not lead out of what openat2 was confined to. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/r", 0755), i ? -EEXIST : 0);
+		assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, i ? "/r/z" : "/r/a", 0755), 0);
+		if (!i)
+			assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/r/a/b", 0755), 0);
+		else
+			assert_int_equal(vfs_rename(&w->s, AT_FDCWD, "/b", AT_FDCWD, "/r/a/b", 0),
+					 0);
+		assert_int_equal(at_chdir(w, "/r"), 0);
+		hook_directory(w, "/r/a", move_out);
+		assert_int_equal(at_walk(w, "a/b/../fill", i ? WALK_IN_ROOT : WALK_BENEATH),
+				 -EAGAIN);
+		assert_null(g_hook);
+	}
+	assert_int_equal(at_chdir(w, "/"), 0);
+}
+
 static void body_names(struct world *w)
 {
 	struct path cwd, root;
@@ -479,6 +595,8 @@ TEST(walk)
 TEST(links)
 TEST(restrictions)
 TEST(mounts)
+TEST(pivot)
+TEST(moving)
 TEST(names)
 TEST(open)
 TEST(permission)
@@ -495,7 +613,8 @@ int main(void)
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_open),
 		cmocka_unit_test(test_permission),   cmocka_unit_test(test_file),
 		cmocka_unit_test(test_fds),	     cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_race),
+		cmocka_unit_test(test_race),	     cmocka_unit_test(test_pivot),
+		cmocka_unit_test(test_moving),
 	};
 
 	if (arena_create())

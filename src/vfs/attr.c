@@ -11,6 +11,11 @@
 #include "vfs/internal.h"
 #include "vfs/notify.h"
 
+/* Of statfs's f_flags, beside those that are as SB_*. */
+#define ST_VALID 0x20
+#define ST_RELATIME 0x1000
+#define ST_NOSYMFOLLOW 0x2000
+
 int vfs_permission(struct subject *s, const struct path *p, int mask)
 {
 	struct inode *inode = p->dentry->inode;
@@ -195,6 +200,8 @@ int vfs_statfs(struct subject *s, const struct path *p, struct host_statfs *ret)
 	if (sb->ops->statfs)
 		err = sb->ops->statfs(sb, ret);
 	flags = sb->flags | (p->mnt ? p->mnt->flags : 0);
-	ret->flags = 0x20 /* ST_VALID */ | (flags & 0xf) | 0x1000 /* ST_RELATIME */;
+	ret->flags = ST_VALID | (flags & (0xf | SB_NOATIME | SB_NODIRATIME)) |
+		     (flags & SB_NOSYMFOLLOW ? ST_NOSYMFOLLOW : 0) |
+		     (flags & (SB_NOATIME | SB_STRICTATIME) ? 0 : ST_RELATIME);
 	return err;
 }

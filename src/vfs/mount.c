@@ -313,7 +313,9 @@ int vfs_umount(struct subject *s, struct path *p, int flags)
 	}
 	mutex_unlock(&ns->lock, &lc_mounts);
 	put_gone(&gone);
-	path_put(p);
+	/* Not path_put, which is a use of the mount. */
+	dentry_put(p->dentry);
+	mount_put(m);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/sysmacros.h>
 
 #include "arena/arena.h"
@@ -46,6 +47,8 @@ void path_put(const struct path *p)
 {
 	/* The dentry first: its super lives as long as the mount. */
 	dentry_put(p->dentry);
+	if (p->mnt && atomic_load_explicit(&p->mnt->expired, memory_order_relaxed))
+		p->mnt->expired = false;
 	mount_put(p->mnt);
 }
 

@@ -278,7 +278,7 @@ struct mount {
 	u32 flags; /* [a] MNT_RDONLY, ... as SB_* */
 	u32 id; /* [I] */
 	u32 copy; /* [lc_mounts] while a tree is copied: 1 + its index among the copies */
-	bool expired; /* [lc_mounts] by umount2(MNT_EXPIRE), and not used since */
+	_Atomic bool expired; /* [a] marked by umount2(MNT_EXPIRE), and not used since */
 	char *source; /* [I] arena string */
 };
 

@@ -65,6 +65,8 @@ static void test_tmpfs(void)
 	is_err(umount2(a, 0), EBUSY, "umount with a file open");
 	close(fd);
 	is_err(umount2(a, MNT_EXPIRE), EAGAIN, "expire marks");
+	need(access(at(a, "f"), F_OK) == 0);
+	is_err(umount2(a, MNT_EXPIRE), EAGAIN, "again, if it has been used");
 	is_int(umount2(a, MNT_EXPIRE), 0, "and then unmounts");
 	is_err(access(at(a, "f"), F_OK), ENOENT, "it is gone");
 	is_err(umount2(a, 0), EINVAL, "not mounted any more");
@@ -120,6 +122,9 @@ static void test_bind(void)
 	need(statfs(b, &sf) == 0);
 	ok(sf.f_flags & ST_RDONLY && sf.f_flags & ST_NOEXEC, "statfs says so");
 	is_err(access(at(b, "g"), W_OK), EROFS, "so does access");
+	need(mount(NULL, b, NULL, MS_REMOUNT | MS_BIND | MS_NOATIME | MS_NODIRATIME, NULL) == 0);
+	need(statfs(b, &sf) == 0);
+	is_int(sf.f_flags & ~0x20L, ST_NOATIME | ST_NODIRATIME, "statfs of a mount without times");
 	is_int(mount(NULL, b, NULL, MS_REMOUNT | MS_BIND, NULL), 0, "and back");
 	is_int(put(at(b, "g"), "x"), 0, "writable again");
 	is_int(mount(file, at(b, "g"), NULL, MS_BIND, NULL), 0, "bind a file on a file");

@@ -30,6 +30,11 @@ setting kernel/core_pattern '|/bin/x %p' '|/bin/x %p'
 setting kernel/core_pattern "$(printf %0200d 0)" "$(printf %0126d 0)"
 setting kernel/hostname other other
 setting kernel/osrelease other "$(inside -- "$BB" uname -r)"
+setting fs/inotify/max_user_watches 1048576 1048576
+setting fs/inotify/max_user_watches -1 65536
+is "limits of inotify count" "$(inside --bind "$OUT/guest:/mnt" -- "$BB" sh -c '
+	cd /proc/sys/fs/inotify; /mnt/inotify --count; echo 7 >max_user_instances; echo 5 >max_user_watches
+	/mnt/inotify --count; $0 cat /proc/sys/user/max_inotify_*' "$BB" | paste -sd ' ')" "100 128 5 7 7 5"
 is "a written host name is uname's" "$(inside -- "$BB" sh -c 'echo new >/proc/sys/kernel/hostname; $0 uname -n' "$BB")" new
 is "and the other way" "$(inside --hostname abc -- "$BB" cat /proc/sys/kernel/hostname)" abc
 is "settings are the root user's" "$(inside --user 1000 -- "$BB" sh -c \

@@ -20,6 +20,9 @@ struct user_table *user_table_create(void)
 	spin_init(&table->lock);
 	for (u32 i = 0; i < USER_BUCKETS; i++)
 		list_init(&table->bucket[i]);
+	table->inotify_max_instances = INOTIFY_INSTANCES;
+	table->inotify_max_watches = INOTIFY_WATCHES;
+	table->inotify_max_events = INOTIFY_EVENTS;
 	return table;
 }
 

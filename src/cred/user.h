@@ -18,10 +18,16 @@ struct user_usage {
 };
 
 #define USER_BUCKETS 16
+/* Limits of inotify at first, as /proc/sys/fs/inotify shows them. */
+#define INOTIFY_INSTANCES 128
+#define INOTIFY_WATCHES 65536
+#define INOTIFY_EVENTS 16384
 
 struct user_table {
 	struct spin lock; /* class lc_cred */
 	struct list bucket[USER_BUCKETS];
+	/* What each may have of inotify: instances, watches; and events in one instance. */
+	_Atomic u32 inotify_max_instances, inotify_max_watches, inotify_max_events;
 };
 
 [[nodiscard]] struct user_table *user_table_create(void);

@@ -7,10 +7,12 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arena/slab.h"
 #include "base/strbuf.h"
+#include "cred/user.h"
 #include "host/host.h"
 #include "kernel/task.h"
 #include "procfs/internal.h"
@@ -29,8 +31,9 @@ struct sysctl_value {
 SLAB_CLASS(sysctl_value, struct sysctl_value);
 
 static proc_show_fn show_value, show_hostname, show_domainname, show_pid_max, show_threads_max,
-	show_uuid, show_boot_id, show_file_nr, show_inode_nr, show_last_pid, show_pty_nr;
-static proc_store_fn store_value, store_hostname, store_domainname, store_trigger;
+	show_uuid, show_boot_id, show_file_nr, show_inode_nr, show_last_pid, show_pty_nr,
+	show_inotify;
+static proc_store_fn store_value, store_hostname, store_domainname, store_trigger, store_inotify;
 
 /* Numbers within [min, max]. */
 #define INT(name_, text_, min_, max_) \
@@ -44,6 +47,14 @@ static proc_store_fn store_value, store_hostname, store_domainname, store_trigge
 #define STRING(name_, text_) INT(name_, text_, 0, 0)
 #define FIXED(name_, text_) FILE_TEXT(name_, text_ "\n")
 #define COUNT_MAX INT32_MAX
+/* A limit of inotify, told by its name; the most that may be set bounds the kernel's memory. */
+#define INOTIFY(name_, max_) \
+	{ \
+		.name = name_, .mode = S_IFREG | 0644, .show = show_inotify, \
+		.store = store_inotify, .max = max_ \
+	}
+#define INSTANCES_MOST 65536
+#define WATCHES_MOST 1048576
 
 static const struct proc_row sys_rows[] = {
 	DIR("fs", DIR_SYS_FS),	   DIR("kernel", DIR_SYS_KERNEL), DIR("net", DIR_SYS_NET),
@@ -80,9 +91,9 @@ static const struct proc_row fs_rows[] = {
 static const struct proc_row epoll_rows[] = { ULONG("max_user_watches", "1048576") };
 
 static const struct proc_row inotify_rows[] = {
-	INT("max_queued_events", "16384", 0, COUNT_MAX),
-	INT("max_user_instances", "128", 0, COUNT_MAX),
-	INT("max_user_watches", "65536", 0, COUNT_MAX),
+	INOTIFY("max_queued_events", COUNT_MAX),
+	INOTIFY("max_user_instances", INSTANCES_MOST),
+	INOTIFY("max_user_watches", WATCHES_MOST),
 };
 
 static const struct proc_row mqueue_rows[] = {
@@ -247,8 +258,8 @@ static const struct proc_row net_unix_rows[] = { INT("max_dgram_qlen", "10", 0, 
 
 static const struct proc_row user_rows[] = {
 	INT("max_cgroup_namespaces", "63182", 0, COUNT_MAX),
-	INT("max_inotify_instances", "128", 0, COUNT_MAX),
-	INT("max_inotify_watches", "65536", 0, COUNT_MAX),
+	INOTIFY("max_inotify_instances", INSTANCES_MOST),
+	INOTIFY("max_inotify_watches", WATCHES_MOST),
 	INT("max_ipc_namespaces", "63182", 0, COUNT_MAX),
 	INT("max_mnt_namespaces", "63182", 0, COUNT_MAX),
 	INT("max_net_namespaces", "63182", 0, COUNT_MAX),
@@ -449,22 +460,33 @@ static int parse_numbers(const struct proc_row *row, const char *data, const cha
 	return strbuf_error(out) ? -EINVAL : 0;
 }
 
-static int store_value(struct subject *s, struct proc_ctx *ctx, char *data, size_t size)
+/* What a setting of numbers shows once data was written. */
+static int parse_setting(struct subject *s, struct proc_ctx *ctx, const char *data,
+			 char new[VALUE_SIZE])
 {
-	char old[VALUE_SIZE], new[VALUE_SIZE];
 	struct strbuf before, out;
+	char old[VALUE_SIZE];
 	int err;
 
-	strbuf_init_fixed(&out, new, sizeof(new));
+	strbuf_init_fixed(&before, old, sizeof(old));
+	strbuf_init_fixed(&out, new, VALUE_SIZE);
+	err = ctx->row->show(s, ctx, &before);
+	return err ? err : parse_numbers(ctx->row, data, old, &out);
+}
+
+static int store_value(struct subject *s, struct proc_ctx *ctx, char *data, size_t size)
+{
+	char new[VALUE_SIZE];
+	struct strbuf out;
+	int err;
+
 	if (!ctx->row->min && !ctx->row->max) {
+		strbuf_init_fixed(&out, new, sizeof(new));
 		strbuf_append(&out, data, min(strcspn(data, "\n"), (size_t)VALUE_SIZE - 2));
 		strbuf_putc(&out, '\n');
 		return keep_value(ctx->row_nr, new);
 	}
-	strbuf_init_fixed(&before, old, sizeof(old));
-	err = show_value(s, ctx, &before);
-	if (!err)
-		err = parse_numbers(ctx->row, data, old, &out);
+	err = parse_setting(s, ctx, data, new);
 	return err ? err : keep_value(ctx->row_nr, new);
 }
 
@@ -479,6 +501,31 @@ static int store_trigger(struct subject *s, struct proc_ctx *ctx, char *data, si
 }
 
 /* ---- those that are elsewhere ---- */
+
+static _Atomic u32 *inotify_limit(const char *name)
+{
+	struct user_table *users = kernel_get()->users;
+
+	if (strstr(name, "instances"))
+		return &users->inotify_max_instances;
+	return strstr(name, "watches") ? &users->inotify_max_watches : &users->inotify_max_events;
+}
+
+static int show_inotify(struct subject *s, struct proc_ctx *ctx, struct strbuf *out)
+{
+	strbuf_printf(out, "%u\n", *inotify_limit(ctx->row->name));
+	return 0;
+}
+
+static int store_inotify(struct subject *s, struct proc_ctx *ctx, char *data, size_t size)
+{
+	char new[VALUE_SIZE];
+	int err = parse_setting(s, ctx, data, new);
+
+	if (!err)
+		*inotify_limit(ctx->row->name) = (u32)strtoul(new, NULL, 10);
+	return err;
+}
 
 static struct uts_ns *uts_of(const struct proc_ctx *ctx)
 {

@@ -16,6 +16,7 @@
 #include "arena/slab.h"
 #include "base/strbuf.h"
 #include "vfs/internal.h"
+#include "vfs/notify.h"
 
 SLAB_CLASS(mount, struct mount);
 SLAB_CLASS(mount_ns, struct mount_ns, TRANSIENT(struct mount_ns, lock.owner));
@@ -30,6 +31,8 @@ void mount_put(struct mount *m)
 	if (!m || !refcount_put(&m->refs))
 		return;
 	dentry_put(m->root);
+	if (atomic_fetch_sub(&m->sb->mounts, 1) == 1)
+		notify_unmount(m->sb);
 	super_put(m->sb);
 	arena_free(m->source);
 	slab_free(&slab_mount, m);
@@ -66,6 +69,7 @@ int mount_create(struct super *sb, struct dentry *root, const char *source, u32 
 	}
 	refcount_init(&m->refs, 1);
 	m->sb = sb;
+	atomic_fetch_add(&sb->mounts, 1);
 	m->root = root;
 	dentry_get(m->root);
 	m->flags = flags;

@@ -12,7 +12,9 @@
  * An instance's queue is bounded in number and, unlike Linux's, which charges a cgroup, by the
  * bytes of all queues of its user; past that IN_Q_OVERFLOW is queued, once.
  *
- * Not there: IN_UNMOUNT; events of pipes and sockets without a name; of procfs, whose inodes are
+ * A watch also hangs on its super, to be found when the last mount of that goes (IN_UNMOUNT).
+ *
+ * Not there: events of pipes and sockets without a name; of procfs, whose inodes are
  * made for each look-up.
  */
 
@@ -57,6 +59,7 @@ struct watch {
 	struct refcount refs; /* being linked; whoever removes it */
 	struct rb_node node; /* [in->lock] */
 	struct list link; /* [attr_lock] in inode->watches */
+	struct list sb_link; /* [sb->dcache.lock] in sb->watched, if it is in a super */
 	struct inotify *in; /* [I] owned */
 	struct inode *inode; /* [I] owned */
 	struct super *sb; /* [I] owned; null for what is in none */
@@ -140,7 +143,7 @@ static void queue_locked(struct inotify *in, int wd, u32 mask, u32 cookie, const
 
 	if (in->closed || same_as_last(in, wd, mask, name))
 		return;
-	if (in->event_count < INOTIFY_MAX_EVENTS)
+	if (in->event_count < in->users->inotify_max_events)
 		e = event_create(in, wd, mask, cookie, name);
 	if (!e) {
 		if (in->overflow)
@@ -169,10 +172,25 @@ static void inotify_put(struct inotify *in)
 
 /* ---- watches ---- */
 
+/* Let its super know w, or forget it. */
+static void watch_list(struct watch *w, bool add)
+{
+	struct super *sb = w->sb;
+
+	if (!sb)
+		return;
+	spin_lock(&sb->dcache.lock, &lc_dcache);
+	list_del(&w->sb_link);
+	if (add)
+		list_add(&sb->watched, &w->sb_link);
+	spin_unlock(&sb->dcache.lock, &lc_dcache);
+}
+
 static void watch_put(struct watch *w)
 {
 	if (!refcount_put(&w->refs))
 		return;
+	watch_list(w, false);
 	dentry_put(w->dentry);
 	inode_put(w->inode);
 	if (w->sb)
@@ -404,6 +422,42 @@ void notify_gone(struct inode *i)
 	watches_put(&freed);
 }
 
+/* Take a watch off sb's list, with a reference; null: there is none left. */
+static struct watch *watch_of_super(struct super *sb)
+{
+	struct watch *w = NULL;
+
+	spin_lock(&sb->dcache.lock, &lc_dcache);
+	while (!w && !list_empty(&sb->watched)) {
+		w = list_first(&sb->watched, struct watch, sb_link);
+		list_del(&w->sb_link);
+		if (!refcount_get_unless_zero(&w->refs))
+			w = NULL; /* about to go */
+	}
+	spin_unlock(&sb->dcache.lock, &lc_dcache);
+	return w;
+}
+
+void notify_unmount(struct super *sb)
+{
+	struct list freed;
+	struct watch *w;
+
+	while ((w = watch_of_super(sb))) {
+		list_init(&freed);
+		spin_lock(&w->inode->attr_lock, &lc_inode_attr);
+		if (w->linked) {
+			spin_lock(&w->in->lock, &lc_ipc);
+			queue_locked(w->in, w->wd, IN_UNMOUNT | dir_bit(w->inode), 0, NULL);
+			spin_unlock(&w->in->lock, &lc_ipc);
+			watch_unlink(w, &freed);
+		}
+		spin_unlock(&w->inode->attr_lock, &lc_inode_attr);
+		watches_put(&freed);
+		watch_put(w);
+	}
+}
+
 /* ---- adding and removing ---- */
 
 static struct watch *watch_create(struct inotify *in, const struct path *p, u32 mask, int *ret_err)
@@ -411,13 +465,14 @@ static struct watch *watch_create(struct inotify *in, const struct path *p, u32 
 	struct watch *w;
 
 	*ret_err = -ENOSPC;
-	if (atomic_fetch_add(&in->user->inotify_watches, 1) >= INOTIFY_MAX_WATCHES)
+	if (atomic_fetch_add(&in->user->inotify_watches, 1) >= in->users->inotify_max_watches)
 		goto fail;
 	*ret_err = -ENOMEM;
 	w = slab_alloc(&slab_watch);
 	if (!w)
 		goto fail;
 	refcount_init(&w->refs, 1);
+	list_init(&w->sb_link);
 	refcount_get(&in->refs);
 	w->in = in;
 	w->inode = p->dentry->inode;
@@ -428,6 +483,7 @@ static struct watch *watch_create(struct inotify *in, const struct path *p, u32 
 	if (w->sb)
 		super_get(w->sb);
 	w->mask = mask & (IN_ALL_EVENTS | WATCH_FLAGS);
+	watch_list(w, true);
 	return w;
 fail:
 	atomic_fetch_sub(&in->user->inotify_watches, 1);
@@ -460,6 +516,7 @@ int inotify_add_watch_path(struct file *f, const struct path *p, u32 mask)
 	struct inode *i = p->dentry->inode;
 	struct inotify *in = f->private;
 	struct watch *w, *new = NULL;
+	bool unpinned = false;
 	int ret;
 
 	for (;;) {
@@ -474,7 +531,8 @@ int inotify_add_watch_path(struct file *f, const struct path *p, u32 mask)
 				atomic_fetch_add(&new->sb->watches, 1);
 			/* Deleted meanwhile, and before notify_unpin looked at that count: nobody
 			 * else would let the name go. */
-			if (p->dentry->dead)
+			unpinned = p->dentry->dead;
+			if (unpinned)
 				new->dentry = NULL;
 			spin_lock(&in->lock, &lc_ipc);
 			watch_number(in, new);
@@ -490,12 +548,11 @@ int inotify_add_watch_path(struct file *f, const struct path *p, u32 mask)
 			return ret;
 		list_init(&new->link);
 	}
-	if (new &&w == new) {
-		if (!new->dentry)
-			dentry_put(p->dentry);
-	} else if (new) {
+	/* Once it is linked, others who have the instance may have removed it already. */
+	if (unpinned)
+		dentry_put(p->dentry);
+	if (new &&w != new)
 		watch_put(new);
-	}
 	return ret;
 }
 
@@ -731,7 +788,7 @@ int inotify_create_file(struct subject *s, struct user_table *users, struct user
 	struct inotify *in;
 	int err = -EMFILE;
 
-	if (atomic_fetch_add(&user->inotify_instances, 1) >= INOTIFY_MAX_INSTANCES)
+	if (atomic_fetch_add(&user->inotify_instances, 1) >= users->inotify_max_instances)
 		goto fail;
 	err = -ENOMEM;
 	in = slab_alloc(&slab_inotify);

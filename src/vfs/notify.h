@@ -15,11 +15,7 @@
 struct user_table;
 struct user_usage;
 
-/* Limits, as /proc/sys/fs/inotify shows them: of instances and watches for a user, of events that
- * wait in one instance; and of the bytes that the events of a user's instances take. */
-#define INOTIFY_MAX_INSTANCES 128U
-#define INOTIFY_MAX_WATCHES 65536U
-#define INOTIFY_MAX_EVENTS 16384U
+/* What the events that wait for a user take at most, whatever the limits in user_table. */
 #define INOTIFY_MAX_BYTES (32U << 20)
 
 /* ---- what happens ---- */
@@ -62,6 +58,8 @@ void notify_change(struct dentry *d, const struct iattr *attr);
 /* f has been opened; when it is closed that is reported too. */
 void notify_open(struct file *f);
 void notify_close(struct file *f);
+/* Nothing of sb is mounted any more: its watches end. No locks held; may park. */
+void notify_unmount(struct super *sb);
 /* d's name has been deleted: it is no longer kept for those who watch. */
 void notify_unpin(struct dentry *d);
 /* The last reference to a deleted name of i has gone: if it was its last name, it is gone too. */

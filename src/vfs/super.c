@@ -41,6 +41,7 @@ int super_create(const char *type, const struct super_ops *ops, u64 magic, u32 f
 	sb->dev = anon_dev(sb);
 	mutex_init(&sb->rename_lock);
 	dcache_init(&sb->dcache, key);
+	list_init(&sb->watched);
 	*ret = sb;
 	return 0;
 }

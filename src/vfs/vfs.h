@@ -207,7 +207,9 @@ struct super {
 	struct dentry *root; /* [I] owned */
 	void *private; /* [I] arena object */
 	u32 flags; /* [I] SB_RDONLY, ... */
+	_Atomic u32 mounts; /* [a] that show it, or a part of it */
 	_Atomic u32 watches; /* [a] of inodes of this super (notify.h) */
+	struct list watched; /* [dcache.lock] these watches */
 	_Atomic u32 next_cookie; /* [a] for pairs of IN_MOVED_FROM and IN_MOVED_TO */
 	_Atomic u64 next_ino; /* [a] for inode numbers made up */
 	struct mutex rename_lock; /* class lc_rename: renames between directories */

@@ -463,9 +463,29 @@ static void test_churn(void)
 }
 
 /* An argument: where to make the directory, to try another file system. */
+/* How many watches can be had, up to 100, and how many instances, up to 300. */
+static int count_all(void)
+{
+	int instances = 0, watches = 0, fd = inotify_init1(0);
+	char path[32];
+	for (; watches < 100 && fd >= 0; watches++) {
+		snprintf(path, sizeof(path), "/tmp/watch%d", watches);
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+		if (inotify_add_watch(fd, path, IN_OPEN) < 0)
+			break;
+	}
+	close(fd);
+	while (instances < 300 && inotify_init1(0) >= 0)
+		instances++;
+	printf("%d %d\n", watches, instances);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static char made[48];
+	if (argc > 1 && !strcmp(argv[1], "--count"))
+		return count_all();
 	tap_begin();
 	if (argc > 1) {
 		snprintf(made, sizeof(made), "%s/guest.XXXXXX", argv[1]);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -180,6 +181,38 @@ static void test_disconnected(void)
 	need(umount2(b, 0) == 0 && rmdir(at(a, "q")) == 0 && rmdir(at(a, "p")) == 0);
 }
 
+/* Watches of a file system that is unmounted end. */
+static void test_watch(void)
+{
+	union {
+		struct inotify_event e;
+		char bytes[512];
+	} buf;
+	need(mount("t", a, "tmpfs", 0, NULL) == 0 && put(at(a, "f"), "x") == 0);
+	need(mount(a, b, NULL, MS_BIND, NULL) == 0);
+	int in = inotify_init1(IN_NONBLOCK);
+	int top = inotify_add_watch(in, a, IN_OPEN),
+	    wd = inotify_add_watch(in, at(a, "f"), IN_OPEN);
+	need(in >= 0 && top > 0 && wd > 0);
+	is_int(umount2(a, 0), 0, "umount what is watched");
+	is_err(read(in, &buf, sizeof(buf)), EAGAIN, "and mounted elsewhere");
+	need(umount2(b, 0) == 0);
+	unsigned seen[2][2] = { 0 };
+	ssize_t n = read(in, &buf, sizeof(buf));
+	is_int(n, 4 * sizeof(buf.e), "the last umount: four events");
+	for (ssize_t i = 0; i + (ssize_t)sizeof(buf.e) <= n; i += sizeof(buf.e)) {
+		struct inotify_event e;
+		memcpy(&e, buf.bytes + i, sizeof(e));
+		unsigned *mine = seen[e.wd == top];
+		mine[mine[0] != 0] = e.mask;
+	}
+	is_int(seen[1][0], IN_UNMOUNT | IN_ISDIR, "IN_UNMOUNT of a directory");
+	is_int(seen[0][0], IN_UNMOUNT, "of a file");
+	ok(seen[0][1] == IN_IGNORED && seen[1][1] == IN_IGNORED, "then both are gone");
+	is_err(inotify_rm_watch(in, wd), EINVAL, "and cannot be removed");
+	close(in);
+}
+
 static void test_proc(void)
 {
 	is_int(mount("proc", a, "proc", MS_NOSUID, NULL), 0, "mount proc");
@@ -239,6 +272,7 @@ int main(void)
 	test_bind();
 	test_tree();
 	test_disconnected();
+	test_watch();
 	test_proc();
 	child_ok(child_nobody, "without CAP_SYS_ADMIN: EPERM");
 	child_ok(child_pivot, "pivot_root");

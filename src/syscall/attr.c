@@ -67,7 +67,7 @@ long sys_fchmod(struct task *t, int fd, u32 mode)
 
 static struct iattr owner_attr(u32 uid, u32 gid)
 {
-	struct iattr attr = { .uid = uid, .gid = gid };
+	struct iattr attr = { .valid = ATTR_KILL_PRIV, .uid = uid, .gid = gid };
 
 	if (uid != (u32)-1)
 		attr.valid |= ATTR_UID;

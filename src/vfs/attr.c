@@ -104,7 +104,7 @@ int vfs_setattr(struct subject *s, const struct path *p, const struct iattr *att
 		return -EROFS;
 	inode_lock(inode);
 	err = setattr_prepare(s, inode, &a);
-	if (!err && a.valid & (ATTR_UID | ATTR_GID) && !S_ISDIR(inode->mode))
+	if (!err && a.valid & (ATTR_UID | ATTR_GID | ATTR_KILL_PRIV) && !S_ISDIR(inode->mode))
 		kill_suid(inode, &a);
 	if (!err)
 		err = inode->ops->setattr ? inode->ops->setattr(s, inode, &a) : -EPERM;

@@ -63,6 +63,8 @@ enum {
 	/* The times are both "now" (utimensat with null, or UTIME_NOW twice): write permission is
 	   enough. */
 	ATTR_TOUCH = 64,
+	/* chown, even if it leaves both ids: setuid and setgid go. */
+	ATTR_KILL_PRIV = 128,
 };
 
 /* Attributes as stat shows them. */

@@ -74,6 +74,9 @@ static void test_change(void)
 	fstat(fd, &st);
 	is_int(st.st_mode & 07777, 04755, "with set-uid");
 	is_int(chown("f", -1, -1), 0, "chown that changes nothing");
+	need(chmod("f", 06755) == 0 && chown("f", -1, -1) == 0 && stat("f", &st) == 0);
+	is_int(st.st_mode & 07777, 0755, "but setuid and setgid");
+	need(chmod("f", 04755) == 0);
 	is_int(fchown(fd, geteuid(), getegid()), 0, "fchown to oneself");
 	fstat(fd, &st);
 	is_int(st.st_mode & 07777, 0755, "clears set-uid");

@@ -424,24 +424,9 @@ static int proc_iterate(struct subject *s, struct file *f, struct dir_context *c
 	return 0;
 }
 
-static s64 proc_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	return off < 0 ? -EINVAL : off;
-}
-
-static ssize_t proc_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
-{
-	return -EISDIR;
-}
-
 DEFINE_OPS(struct file_ops, proc_dir_file_ops) = {
-	.read = proc_dir_read,
 	.iterate = proc_iterate,
-	.lseek = proc_dir_lseek,
+	.lseek = dir_lseek,
 };
 
 /* ---- operations on inodes ---- */

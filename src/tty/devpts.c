@@ -251,24 +251,9 @@ static int devpts_iterate(struct subject *s, struct file *f, struct dir_context 
 	return 0;
 }
 
-static s64 devpts_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	return off < 0 ? -EINVAL : off;
-}
-
-static ssize_t devpts_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
-{
-	return -EISDIR;
-}
-
 DEFINE_OPS(struct file_ops, devpts_dir_file_ops) = {
-	.read = devpts_dir_read,
 	.iterate = devpts_iterate,
-	.lseek = devpts_dir_lseek,
+	.lseek = dir_lseek,
 };
 
 static int devpts_dir_open(struct subject *s, struct inode *inode, struct file *f)

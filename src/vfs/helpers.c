@@ -1,6 +1,7 @@
 /* Small things that file systems share. */
 
 #include <dirent.h>
+#include <errno.h>
 
 #include "vfs/internal.h"
 
@@ -11,6 +12,11 @@ u64 file_parent_ino(const struct file *f)
 
 	dentry_put(parent);
 	return ino;
+}
+
+s64 dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
+{
+	return whence > SEEK_CUR ? -EINVAL : generic_lseek(f, off, whence, 0);
 }
 
 bool dir_emit_dots(struct file *f, struct dir_context *ctx)

@@ -450,6 +450,8 @@ struct dir_context {
 
 /* For iterate: "." and ".." at positions 0 and 1; entries proper start at 2. False: no room. */
 bool dir_emit_dots(struct file *f, struct dir_context *ctx);
+/* As file_ops.lseek: to any position that is not negative; SEEK_END is -EINVAL. */
+s64 dir_lseek(struct subject *s, struct file *f, s64 off, int whence);
 /* The inode number of ".." of an open directory. */
 u64 file_parent_ino(const struct file *f);
 

@@ -89,6 +89,19 @@ static void test_links(void)
 	unlink("g");
 }
 
+static void test_seek(void)
+{
+	static const char *const dirs[] = { ".", "/", "/proc/self", "/dev/shm" };
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		int fd = open(dirs[i], O_RDONLY | O_DIRECTORY);
+		need(fd >= 0);
+		is_int(lseek(fd, 2, SEEK_SET), 2, "seek in %s", dirs[i]);
+		is_err(lseek(fd, INT64_MAX, SEEK_CUR), EINVAL, "not beyond all numbers");
+		is_err(lseek(fd, -3, SEEK_CUR), EINVAL, "nor before the start");
+		close(fd);
+	}
+}
+
 static void test_rename(void)
 {
 	struct stat a, b;
@@ -224,6 +237,7 @@ int main(void)
 	need(chdir(dir) == 0);
 	test_mkdir();
 	test_links();
+	test_seek();
 	test_rename();
 	test_list();
 	test_cwd();

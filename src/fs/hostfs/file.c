@@ -386,22 +386,10 @@ static int hostfs_iterate(struct subject *s, struct file *f, struct dir_context 
 
 static s64 hostfs_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
 {
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence == SEEK_END)
-		off = INT64_MAX;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	return off < 0 ? -EINVAL : off;
-}
-
-static ssize_t hostfs_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
-{
-	return -EISDIR;
+	return whence == SEEK_END ? INT64_MAX : dir_lseek(s, f, off, whence);
 }
 
 DEFINE_OPS(struct file_ops, hostfs_dir_file_ops) = {
-	.read = hostfs_dir_read,
 	.iterate = hostfs_iterate,
 	.fsync = hostfs_fsync,
 	.release = hostfs_release,

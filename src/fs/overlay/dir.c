@@ -605,18 +605,7 @@ static int overlay_iterate(struct subject *s, struct file *f, struct dir_context
 
 static s64 overlay_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
 {
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence == SEEK_END)
-		off = POS_UPPER_END - 1;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	return off < 0 ? -EINVAL : off;
-}
-
-static ssize_t overlay_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
-{
-	return -EISDIR;
+	return whence == SEEK_END ? POS_UPPER_END - 1 : dir_lseek(s, f, off, whence);
 }
 
 static int overlay_open_dir(struct subject *s, struct inode *inode, struct file *file)
@@ -634,7 +623,6 @@ static int overlay_open_dir(struct subject *s, struct inode *inode, struct file 
 }
 
 DEFINE_OPS(struct file_ops, overlay_dir_file_ops) = {
-	.read = overlay_dir_read,
 	.iterate = overlay_iterate,
 	.lseek = overlay_dir_lseek,
 };

@@ -143,22 +143,7 @@ static int tmpfs_iterate(struct subject *s, struct file *f, struct dir_context *
 	return 0;
 }
 
-static s64 tmpfs_dir_lseek(struct subject *s, struct file *f, s64 off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	return off < 0 ? -EINVAL : off;
-}
-
-static ssize_t tmpfs_dir_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
-{
-	return -EISDIR;
-}
-
 DEFINE_OPS(struct file_ops, tmpfs_dir_file_ops) = {
-	.read = tmpfs_dir_read,
 	.iterate = tmpfs_iterate,
-	.lseek = tmpfs_dir_lseek,
+	.lseek = dir_lseek,
 };

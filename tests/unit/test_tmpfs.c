@@ -150,6 +150,27 @@ static void body_limit(struct world *w)
 	free(mib);
 }
 
+/* What is cut off a small file is given back, not only uncharged. */
+static void body_shrink(struct world *w)
+{
+	char *data = calloc(1, 40'000), name[16];
+	u64 before, after;
+
+	before = arena_used();
+	for (int i = 0; i < 400; i++) {
+		struct file *f;
+
+		snprintf(name, sizeof(name), "/f%d", i);
+		f = must_open(w, name, O_CREAT | O_RDWR, 0644);
+		assert_int_equal(put_at(w, f, data, 40'000, NULL), 40'000);
+		assert_int_equal(file_truncate(&w->s, f, 10), 0);
+		file_put(f);
+	}
+	after = arena_used();
+	assert_true(after - before < 400 * 8192);
+	free(data);
+}
+
 /* Every entry that stays is seen once, whatever else comes and goes during a readdir. */
 static void body_readdir(struct world *w)
 {
@@ -321,6 +342,7 @@ static void body_append(struct world *w)
 TEST(data)
 TEST(small)
 TEST(limit)
+TEST(shrink)
 TEST(readdir)
 TEST(deep)
 TEST(times)
@@ -332,9 +354,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_host), cmocka_unit_test(test_data),
 		cmocka_unit_test(test_small),	     cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_readdir),	     cmocka_unit_test(test_deep),
-		cmocka_unit_test(test_times),	     cmocka_unit_test(test_setgid),
-		cmocka_unit_test(test_append),
+		cmocka_unit_test(test_shrink),	     cmocka_unit_test(test_readdir),
+		cmocka_unit_test(test_deep),	     cmocka_unit_test(test_times),
+		cmocka_unit_test(test_setgid),	     cmocka_unit_test(test_append),
 	};
 
 	if (arena_create())

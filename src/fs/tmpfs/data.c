@@ -184,6 +184,22 @@ static int buf_grow(struct tmpfs *fs, struct tmpfs_data *d, u64 size) REQUIRES(l
 	return 0;
 }
 
+/* Give back what size bytes do not need; what cannot be given back stays charged. */
+static void buf_shrink(struct tmpfs *fs, struct tmpfs_data *d, u64 size) REQUIRES(lc_mappable)
+{
+	size_t room = (size_t)page_up(size);
+	char *buf = NULL;
+
+	if (room < d->room && room)
+		buf = arena_memdup(d->buf, room);
+	if (room < d->room && (buf || !room)) {
+		arena_free(d->buf);
+		d->buf = buf;
+		d->room = room;
+	}
+	recharge(fs, d, min(d->charged, page_up(max((u64)d->room, size))));
+}
+
 static int memory_create(struct tmpfs_data *d, u64 size, u32 flags, struct host_file **ret)
 	REQUIRES(lc_mappable)
 {
@@ -320,12 +336,7 @@ int tmpfs_data_resize(struct inode *inode, u64 size)
 	} else if (!err && size < inode->size) {
 		if (size < d->room)
 			memset(d->buf + size, 0, (size_t)(min((u64)d->room, inode->size) - size));
-		if (size == 0) {
-			arena_free(d->buf);
-			d->buf = NULL;
-			d->room = 0;
-		}
-		recharge(fs, d, min(d->charged, page_up(size)));
+		buf_shrink(fs, d, size);
 	}
 	if (!err)
 		set_size(inode, size);

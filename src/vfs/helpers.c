@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "sched/fiber.h"
 #include "vfs/internal.h"
 
 u64 file_parent_ino(const struct file *f)
@@ -53,4 +54,32 @@ void bounce_fini(struct bounce *b)
 {
 	if (b->buf != b->small)
 		free(b->buf);
+}
+
+ssize_t bounce_write(struct file *f, struct uio *from, struct bounce *b, size_t have, size_t count,
+		     s64 *pos, write_piece_op *write)
+{
+	size_t done = 0;
+	ssize_t n = 0;
+
+	while (done < count) {
+		size_t size = min(count - done, have ? have : b->size);
+
+		if (!have) {
+			n = uio_copy_from(from, b->buf, size);
+			if (n <= 0)
+				break;
+			have = size = (size_t)n;
+		}
+		n = write(f, from, b->buf, size, pos);
+		if (n < (ssize_t)have)
+			uio_revert(from, have - (size_t)max(n, (ssize_t)0));
+		have = 0;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+		if ((size_t)n < size || (fiber_current() && fiber_killed(fiber_current())))
+			break;
+	}
+	return done ? (ssize_t)done : n;
 }

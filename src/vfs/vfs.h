@@ -502,3 +502,13 @@ struct bounce {
 };
 void bounce_init(struct bounce *b, u64 want);
 void bounce_fini(struct bounce *b);
+/* Writes size bytes of buf, or fewer, at *pos, which it advances. from: whose data they are. */
+typedef ssize_t write_piece_op(struct file *f, const struct uio *from, const char *buf, size_t size,
+			       s64 *pos);
+/*
+ * Write count bytes of from piece by piece, of which the first have (0: none) are in b already;
+ * what was fetched and not written goes back to from. The file's locks that write needs are held:
+ * guest memory is touched under them. Returns bytes written, or the error of the first piece.
+ */
+ssize_t bounce_write(struct file *f, struct uio *from, struct bounce *b, size_t have, size_t count,
+		     s64 *pos, write_piece_op *write);

@@ -4,6 +4,8 @@
 #include "tap.h"
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -287,6 +289,38 @@ static void test_two_opens(void)
 	close(b);
 }
 
+static atomic_bool seek_stop;
+
+static void *seek_holes(void *arg)
+{
+	while (!seek_stop) {
+		lseek(*(int *)arg, 0, SEEK_DATA);
+		lseek(*(int *)arg, 0, SEEK_HOLE);
+	}
+	return NULL;
+}
+
+/* The position after appending is the end, whoever looks for holes by another opening. */
+static void test_append_seek(void)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	need(ftruncate(fd, 0) == 0);
+	int end = open(path, O_WRONLY | O_APPEND), other = open(path, O_RDWR), wrong = 0;
+	pthread_t thread;
+	need(end >= 0 && other >= 0);
+	need(pthread_create(&thread, NULL, seek_holes, &other) == 0);
+	for (int i = 1; i <= 4000; i++) {
+		need(write(end, "x", 1) == 1);
+		wrong += lseek(end, 0, SEEK_CUR) != i;
+	}
+	seek_stop = true;
+	pthread_join(thread, NULL);
+	is_int(wrong, 0, "the position after appending");
+	close(end);
+	close(other);
+}
+
 int main(void)
 {
 	tap_begin();
@@ -303,5 +337,6 @@ int main(void)
 	is_killed(run_child(file_size_limit), SIGXFSZ, "RLIMIT_FSIZE");
 	child_ok(shared_position, "dup and fork share the position");
 	test_two_opens();
+	test_append_seek();
 	return tap_end();
 }

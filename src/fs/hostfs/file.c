@@ -88,55 +88,22 @@ static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s6
 	return done ? done : n;
 }
 
-/* One piece, at *pos; what is left of it goes back to from. */
-static ssize_t write_piece(struct file *f, struct uio *from, const char *buf, size_t size, s64 *pos)
+static ssize_t write_piece(struct file *f, const struct uio *from, const char *buf, size_t size,
+			   s64 *pos)
 {
 	bool append = file_appends(f, from);
 	int fd = hostfs_wfd_get(f->inode, false);
-	ssize_t n = fd;
-	s64 end;
+	ssize_t n;
 
-	if (fd >= 0) {
-		sched_expect_delay();
-		n = append ? host_append(fd, buf, size) : host_pwrite(fd, buf, size, *pos);
-		if (n > 0) {
-			/* Others may have appended too: the host knows where ours ended. */
-			end = append ? host_lseek(fd, 0, SEEK_CUR) : *pos + n;
-			*pos = end;
-		}
-		hostfs_fd_put(f->inode);
-	}
-	if (n < (ssize_t)size)
-		uio_revert(from, size - (size_t)max(n, (ssize_t)0));
+	if (fd < 0)
+		return fd;
+	sched_expect_delay();
+	n = append ? host_append(fd, buf, size) : host_pwrite(fd, buf, size, *pos);
+	/* Others may have appended too: the host knows where ours ended. */
+	if (n > 0)
+		*pos = append ? host_lseek(fd, 0, SEEK_CUR) : *pos + n;
+	hostfs_fd_put(f->inode);
 	return n;
-}
-
-/* Write room bytes, of which the first have are in the buffer already. Inode lock held. */
-static ssize_t write_locked(struct file *f, struct uio *from, struct bounce *b, size_t have,
-			    size_t room, s64 *pos)
-{
-	ssize_t n = 0, done = 0;
-
-	while ((size_t)done < room) {
-		size_t size = min(room - (size_t)done, have ? have : b->size);
-
-		if (!have) {
-			n = uio_copy_from(from, b->buf, size);
-			if (n <= 0)
-				break;
-			size = (size_t)n;
-		} else if (size < have) {
-			uio_revert(from, have - size);
-		}
-		have = 0;
-		n = write_piece(f, from, b->buf, size, pos);
-		if (n <= 0)
-			break;
-		done += n;
-		if ((size_t)n < size || (fiber_current() && fiber_killed(fiber_current())))
-			break;
-	}
-	return done ? done : n;
 }
 
 /* The size as the host has it, if what follows depends on it. */
@@ -169,7 +136,7 @@ static ssize_t hostfs_write(struct subject *s, struct file *f, struct uio *from,
 	refresh_for_write(s, f, from);
 	n = file_write_room(s, f, from, pos, have ? have : from->left, INT64_MAX);
 	if (n > 0) {
-		n = write_locked(f, from, &b, have, (size_t)n, pos);
+		n = bounce_write(f, from, &b, have, (size_t)n, pos, write_piece);
 		hostfs_refresh(f->inode);
 	} else if (have) {
 		uio_revert(from, have);
@@ -241,11 +208,15 @@ static s64 hostfs_lseek(struct subject *s, struct file *f, s64 off, int whence)
 	int fd;
 
 	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		/* The descriptor is shared, and its position is of use to those who append. */
+		mutex_lock(&f->inode->lock, &lc_inode);
 		fd = hostfs_file_fd_get(f);
-		if (fd < 0)
-			return fd;
-		ret = host_lseek(fd, off, whence);
-		hostfs_fd_put(f->inode);
+		ret = fd;
+		if (fd >= 0) {
+			ret = host_lseek(fd, off, whence);
+			hostfs_fd_put(f->inode);
+		}
+		mutex_unlock(&f->inode->lock, &lc_inode);
 		return ret;
 	}
 	ret = inode_getattr(s, f->inode, &st);

@@ -56,31 +56,13 @@ static ssize_t tmpfs_read(struct subject *s, struct file *f, struct uio *to, s64
 	return done ? done : n;
 }
 
-/* Write room bytes, of which the first have are in the buffer already. Inode lock held. */
-static ssize_t write_locked(struct file *f, struct uio *from, struct bounce *b, size_t have,
-			    size_t room, s64 *pos)
+static ssize_t write_piece(struct file *f, const struct uio *from, const char *buf, size_t size,
+			   s64 *pos)
 {
-	ssize_t n = 0, done = 0;
+	ssize_t n = tmpfs_data_write(f->inode, buf, size, (u64)*pos);
 
-	while ((size_t)done < room) {
-		size_t size = min(room - (size_t)done, have ? have : b->size);
-
-		if (!have) {
-			n = uio_copy_from(from, b->buf, size);
-			if (n <= 0)
-				break;
-			size = (size_t)n;
-		}
-		have = 0;
-		n = tmpfs_data_write(f->inode, b->buf, size, (u64)*pos);
-		if (n <= 0)
-			break;
-		*pos += n;
-		done += n;
-		if ((size_t)n < size)
-			break;
-	}
-	return done ? done : n;
+	*pos += max(n, (ssize_t)0);
+	return n;
 }
 
 static ssize_t tmpfs_write(struct subject *s, struct file *f, struct uio *from, s64 *pos)
@@ -108,13 +90,13 @@ static ssize_t tmpfs_write(struct subject *s, struct file *f, struct uio *from, 
 	n = file_write_room(s, f, from, pos, want, TMPFS_MAX_SIZE);
 	if (n > 0) {
 		inode_strip_privileges(s, f->inode);
-		n = write_locked(f, from, &b, have, (size_t)n, pos);
+		n = bounce_write(f, from, &b, have, (size_t)n, pos, write_piece);
+	} else if (have) {
+		uio_revert(from, have);
 	}
 	if (n > 0)
 		inode_touch(f->inode, TOUCH_MTIME | TOUCH_CTIME);
 	mutex_unlock(&f->inode->lock, &lc_inode);
-	if (have > (size_t)max(n, (ssize_t)0))
-		uio_revert(from, have - (size_t)max(n, (ssize_t)0));
 out:
 	bounce_fini(&b);
 	return n;

@@ -416,9 +416,11 @@ static int exec_commit(struct task *t, struct exec_build *b)
 	if (err)
 		return err;
 	fdtable_close_on_exec(&t->subject);
+	/* First whose it is, then the space, so that nobody finds the new one with the old rights.
+	 */
+	commit_identity(t, b);
 	commit_space(t, b);
 	reset_attributes(t);
-	commit_identity(t, b);
 	t->regs = b->regs;
 	t->regs.orig_rax = (u64)-1;
 	return 0;

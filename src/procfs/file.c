@@ -9,6 +9,8 @@
 
 #include "arena/arena.h"
 #include "arena/slab.h"
+#include "host/budget.h"
+#include "kernel/task.h"
 #include "procfs/internal.h"
 
 #define TEXT_MAX (32u << 20)
@@ -18,12 +20,38 @@ struct proc_text {
 	struct mutex lock; /* class lc_inode */
 	char *data; /* [lock] owned */
 	size_t size; /* [lock] */
+	u32 exec_id; /* [I] of the task when a guarded file was opened */
 };
 
 SLAB_CLASS(proc_text, struct proc_text, TRANSIENT(struct proc_text, lock.owner));
 
+static u32 exec_id_of(const struct task *t)
+{
+	u32 id;
+
+	tasks_lock();
+	id = t->self_exec_id;
+	tasks_unlock();
+	return id;
+}
+
+/*
+ * What was printed may be of another program than that which the opener might look into. Of the
+ * address space that was meant then nothing is left; for other files the right is asked for again.
+ */
+static int check_exec(const struct proc_ctx *ctx, const struct proc_text *t, struct strbuf *out)
+{
+	if (!ctx->row->guarded || exec_id_of(ctx->task) == t->exec_id)
+		return 0;
+	if (!ctx->row->space)
+		return proc_check_access(ctx);
+	strbuf_reset(out);
+	return 0;
+}
+
 /* Print anew; no lock is held meanwhile but the position's. */
-static int print(struct subject *s, struct file *f, char **ret_data, size_t *ret_size)
+static int print(struct subject *s, struct file *f, const struct proc_text *t, char **ret_data,
+		 size_t *ret_size)
 {
 	const struct proc_node *n = f->inode->private;
 	const struct proc_row *row = proc_row_of(n);
@@ -41,6 +69,8 @@ static int print(struct subject *s, struct file *f, char **ret_data, size_t *ret
 		strbuf_puts(&out, row->text);
 	if (!err)
 		err = strbuf_error(&out);
+	if (!err)
+		err = check_exec(&ctx, t, &out);
 	if (!err) {
 		*ret_data = arena_memdup(strbuf_str(&out), out.length + 1);
 		*ret_size = out.length;
@@ -50,24 +80,31 @@ static int print(struct subject *s, struct file *f, char **ret_data, size_t *ret
 	return err;
 }
 
+/* The text counts as memory that the guest has: it can keep as many as it has descriptors. */
 static int refresh(struct subject *s, struct file *f, struct proc_text *t)
 {
+	size_t size, old_size;
 	char *data, *old;
-	size_t size;
-	int err = print(s, f, &data, &size);
+	int err = print(s, f, t, &data, &size);
 
 	if (err)
 		return err;
+	if (!host_memory_charge(size)) {
+		arena_free(data);
+		return -ENOMEM;
+	}
 	mutex_lock(&t->lock, &lc_inode);
 	old = t->data;
+	old_size = t->size;
 	t->data = data;
 	t->size = size;
 	mutex_unlock(&t->lock, &lc_inode);
 	arena_free(old);
+	host_memory_recharge(old_size, 0);
 	return 0;
 }
 
-/* The text belongs to the file, made at its first read. */
+/* The text belongs to the file, made at its first read, or when it is opened. */
 static struct proc_text *text_of(struct file *f)
 {
 	struct proc_text *t = __atomic_load_n(&f->private, __ATOMIC_ACQUIRE), *new;
@@ -84,6 +121,20 @@ static struct proc_text *text_of(struct file *f)
 		return new;
 	slab_free(&slab_proc_text, new);
 	return none;
+}
+
+int proc_open_text(struct proc_ctx *ctx, struct file *f)
+{
+	struct proc_text *t;
+
+	f->ops = OPS(proc_file_ops);
+	if (!ctx->row->guarded)
+		return 0;
+	t = text_of(f);
+	if (!t)
+		return -ENOMEM;
+	t->exec_id = exec_id_of(ctx->task);
+	return 0;
 }
 
 static ssize_t proc_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
@@ -151,6 +202,7 @@ static void proc_release(struct file *f)
 	if (!t)
 		return;
 	arena_free(t->data);
+	host_memory_recharge(t->size, 0);
 	slab_free(&slab_proc_text, t);
 }
 

@@ -108,6 +108,7 @@ struct proc_row {
 	s64 min, max; /* of a sysctl: what each of its numbers may be; both 0: it is a string */
 	bool guarded; /* who opens it must have ptrace's read access to the task */
 	bool attach; /* ... the access that attaching takes */
+	bool space; /* about the address space that the task had when the file was opened */
 };
 
 struct proc_dir {
@@ -156,6 +157,11 @@ const struct proc_row *proc_row_by_nr(u32 nr);
 	{ \
 		.name = name_, .mode = S_IFREG | (mode_), .show = fn, .guarded = true \
 	}
+#define FILE_SPACE(name_, mode_, fn) \
+	{ \
+		.name = name_, .mode = S_IFREG | (mode_), .show = fn, .guarded = true, \
+		.space = true \
+	}
 #define FILE_STORE(name_, mode_, fn, put) \
 	{ \
 		.name = name_, .mode = S_IFREG | (mode_), .show = fn, .store = put \
@@ -195,9 +201,11 @@ static inline const struct proc_row *proc_row_of(const struct proc_node *n)
 struct task *proc_caller(struct subject *s);
 /* -EACCES unless the caller may look into the task. */
 [[nodiscard]] int proc_may_look(const struct proc_ctx *ctx);
-/* The same with the access that attaching takes. */
-[[nodiscard]] int proc_may_attach(const struct proc_ctx *ctx);
+/* -EACCES unless the caller has the access that the row wants. */
+[[nodiscard]] int proc_check_access(const struct proc_ctx *ctx);
 
+/* Of a file whose text a function prints: sets f->ops, and notes which program the task runs. */
+[[nodiscard]] int proc_open_text(struct proc_ctx *ctx, struct file *f);
 DECLARE_OPS(struct file_ops, proc_file_ops);
 DECLARE_OPS(struct file_ops, proc_dir_file_ops);
 

@@ -112,7 +112,8 @@ static int join_mounts(struct task *t)
 
 	if (!subject_capable(&t->subject, CAP_SYS_CHROOT))
 		return -EPERM;
-	if (refcount_read(&fs->refs) > 1)
+	/* Those that merely look at it through /proc do not count. */
+	if (atomic_load(&fs->users) > 1)
 		return -EINVAL;
 	mount_ns_root(fs->mount_ns, &root);
 	fs_context_set_root(fs, &root);

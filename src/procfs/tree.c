@@ -79,11 +79,11 @@ int proc_may_look(const struct proc_ctx *ctx)
 	return task_may_access(ctx->caller, ctx->task, false) ? 0 : -EACCES;
 }
 
-int proc_may_attach(const struct proc_ctx *ctx)
+int proc_check_access(const struct proc_ctx *ctx)
 {
-	if (!ctx->task || !ctx->caller)
+	if (!ctx->row->guarded || !ctx->task || !ctx->caller)
 		return 0;
-	return task_may_access(ctx->caller, ctx->task, true) ? 0 : -EACCES;
+	return task_may_access(ctx->caller, ctx->task, ctx->row->attach) ? 0 : -EACCES;
 }
 
 /* ---- inodes ---- */
@@ -438,14 +438,16 @@ static int proc_open(struct subject *s, struct inode *inode, struct file *f)
 	int err;
 
 	err = proc_ctx_init(&ctx, s, n);
-	if (!err && ctx.row->guarded)
-		err = ctx.row->attach ? proc_may_attach(&ctx) : proc_may_look(&ctx);
 	if (err)
 		return err;
 	if (ctx.row->open)
-		return ctx.row->open(s, &ctx, f);
-	f->ops = S_ISDIR(inode->mode) ? OPS(proc_dir_file_ops) : OPS(proc_file_ops);
-	return 0;
+		err = ctx.row->open(s, &ctx, f);
+	else if (S_ISDIR(inode->mode))
+		f->ops = OPS(proc_dir_file_ops);
+	else
+		err = proc_open_text(&ctx, f);
+	/* Last: the task may be just now about to run another program, of which f has learnt. */
+	return err ? err : proc_check_access(&ctx);
 }
 
 /* open(O_TRUNC) is allowed and does nothing. */

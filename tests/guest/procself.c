@@ -548,6 +548,44 @@ static void test_death(void)
 	event_fini(&gone);
 }
 
+/* What was opened before the process began another program tells nothing of that. */
+static void test_exec(void)
+{
+	static const char *const files[] = { "environ", "maps", "smaps", "io" };
+	char *argv[] = { (char *)"procself", (char *)"--wait", NULL };
+	char *envp[] = { (char *)"SECRET=1", NULL };
+	int fds[ARRAY_SIZE(files)], done[2];
+	char path[64], c;
+	struct event start;
+	event_init(&start);
+	need(pipe2(done, O_CLOEXEC) == 0);
+	pid_t child = tap_fork();
+	if (child == 0) {
+		event_wait(&start);
+		execve("/proc/self/exe", argv, envp);
+		_exit(1);
+	}
+	close(done[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", child, files[i]);
+		fds[i] = open(path, O_RDONLY);
+		need(fds[i] >= 0);
+	}
+	event_post(&start);
+	need(read(done[0], &c, 1) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(files) - 1; i++)
+		is_int(pread(fds[i], text, 100, 0), 0, "%s after an exec", files[i]);
+	ok(pread(fds[ARRAY_SIZE(files) - 1], text, 100, 0) > 0, "but io");
+	snprintf(path, sizeof(path), "/proc/%d/environ", child);
+	ok(slurp(path) > 0 && !strcmp(text, "SECRET=1"), "opened anew");
+	kill(child, SIGKILL);
+	tap_wait(child);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		close(fds[i]);
+	close(done[0]);
+	event_fini(&start);
+}
+
 /* What is read in pieces is one text. */
 static void test_pieces(void)
 {
@@ -568,8 +606,11 @@ static void test_pieces(void)
 	close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "--wait"))
+		for (;;)
+			pause();
 	tap_begin();
 	test_stat();
 	test_cpu_time();
@@ -589,6 +630,7 @@ int main(void)
 	child_ok(look_as_other, "what another user may see");
 	child_ok(hide, "who is not dumpable is hidden from himself");
 	test_death();
+	test_exec();
 	test_pieces();
 	return tap_end();
 }

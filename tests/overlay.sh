@@ -28,6 +28,11 @@ is "a guest changes a tree of the host's as natively" "$(oks "$got")" "$(oks "$w
 	note "$(grep -v '^ok' <<<"$got")"$'\n'"$(tail "$WORK/err")"
 is "the host's tree is as it was" "$(picture "$tree")" "$before"
 
+# ---- a mapping goes on showing what it showed ----
+head -c 8192 /dev/zero | tr '\0' l >"$native/pages"
+try "$DONJON" run -- ./overlay --grow "$native/pages"
+is "a mapping that grows after copy-up is lower's" "$out" ll
+
 # ---- as a shell sees it ----
 cd / || exit 1
 try "$DONJON" run -- "${sh[@]}" '

@@ -1,10 +1,10 @@
 /*
- * mremap. Growing in place maps more behind the mapping (of a file, through its descriptor);
- * everything else that needs another address is one move operation of the platform.
+ * mremap. Anonymous memory grows in place by mapping more behind it; everything else is one move
+ * operation of the platform, but for old_size 0, which maps a shared file once more.
  *
- * A file's descriptor is had before the mm lock is taken (it may need locks that come first), so
- * the file is looked up twice: if it has changed in between, the call starts over. Source:
- * mremap(2); Linux 6.1, mm/mremap.c.
+ * For that the file's descriptor is had before the mm lock is taken (it may need locks that come
+ * first), so the file is looked up twice: if it has changed in between, the call starts over.
+ * Source: mremap(2); Linux 6.1, mm/mremap.c.
  */
 
 #include "mm/impl.h"
@@ -19,8 +19,9 @@
 struct remap {
 	u64 old_addr, old_size, new_addr, new_size;
 	bool may_move, fixed, keep;
-	struct mappable *file; /* owns a reference: of the mapping at old_addr, or null */
-	int fd; /* of file, if new memory may have to be mapped from it */
+	struct mappable *file; /* owns a reference: of what is mapped at old_addr; null: none, or
+				  it is not needed */
+	int fd; /* of file, to map it once more */
 	struct list gone;
 };
 
@@ -81,19 +82,34 @@ static int remap_find(struct subject *s, const struct remap *m, struct vma **ret
 	return mm_may_expand(s, v->flags, grow) ? 0 : -ENOMEM;
 }
 
-/* Map [addr, addr + size) with the flags of v and, for a file, at the given offset. */
-static int remap_map_more(struct subject *s, const struct remap *m, const struct vma *v, u64 addr,
-			  u64 size, u64 offset) REQUIRES(lc_mm)
+/*
+ * More memory behind v. A file's mapping is made longer by the host, so that it goes on showing
+ * what it shows: the file may have other contents by now (an overlay's copy).
+ */
+static int remap_grow(struct subject *s, const struct vma *v, u64 size) REQUIRES(lc_mm)
 {
-	int prot = (int)(v->flags & VMA_PROT), err;
+	u64 last = v->end - PAGE_SIZE;
+	int err;
 
 	if (v->file)
-		err = pf_map_file(s->thread, addr, size, prot, v->flags & VMA_SHARED, m->fd,
-				  offset);
+		err = pf_move(s->thread, last, PAGE_SIZE, last, PAGE_SIZE + size, false);
 	else
-		err = pf_map_anon(s->thread, addr, size, prot, v->flags & VMA_NORESERVE, false);
+		err = pf_map_anon(s->thread, v->end, size, (int)(v->flags & VMA_PROT),
+				  v->flags & VMA_NORESERVE, false);
 	if (!err)
-		mm_readvise(s, v->flags, addr, size);
+		mm_readvise(s, v->flags, v->end, size);
+	return err;
+}
+
+/* The file of v, which is shared, once more at new_addr. */
+static int remap_again(struct subject *s, const struct remap *m, const struct vma *v, u64 offset)
+	REQUIRES(lc_mm)
+{
+	int err = pf_map_file(s->thread, m->new_addr, m->new_size, (int)(v->flags & VMA_PROT), true,
+			      m->fd, offset);
+
+	if (!err)
+		mm_readvise(s, v->flags, m->new_addr, m->new_size);
 	return err;
 }
 
@@ -112,7 +128,7 @@ static int remap_expand(struct subject *s, struct remap *m, struct vma *v) REQUI
 	struct vma *next;
 	int err;
 
-	err = remap_map_more(s, m, v, v->end, grow, v->offset + (v->end - v->start));
+	err = remap_grow(s, v, grow);
 	if (err)
 		return err;
 	spin_lock(&mm->vmas_lock, &lc_vmas);
@@ -169,7 +185,7 @@ static int remap_move(struct subject *s, struct remap *m, const struct vma *v) R
 	if (err)
 		return err;
 	if (!m->old_size)
-		err = remap_map_more(s, m, v, m->new_addr, m->new_size, offset);
+		err = remap_again(s, m, v, offset);
 	else
 		err = pf_move(s->thread, m->old_addr, m->old_size, m->new_addr, m->new_size,
 			      m->keep);
@@ -255,7 +271,7 @@ static int remap_locked(struct subject *s, struct remap *m) REQUIRES(lc_mm)
 	return m->new_addr ? remap_move(s, m, v) : -ENOMEM;
 }
 
-/* The file mapped at old_addr with a reference, and if so its descriptor. */
+/* The file of a shared mapping at old_addr with a reference, and its descriptor. */
 static int remap_get_file(struct mm *mm, struct remap *m)
 {
 	const struct vma *v;
@@ -265,15 +281,14 @@ static int remap_get_file(struct mm *mm, struct remap *m)
 	m->fd = -1;
 	spin_lock(&mm->vmas_lock, &lc_vmas);
 	v = vma_lookup(&mm->tree, m->old_addr);
-	bool shared = v && v->flags & VMA_SHARED;
-	if (v && v->file) {
+	if (v && v->file && v->flags & VMA_SHARED) {
 		m->file = v->file;
 		m->file->ops->get(m->file);
 	}
 	spin_unlock(&mm->vmas_lock, &lc_vmas);
 	if (!m->file)
 		return 0;
-	err = m->file->ops->host_fd_get(m->file, shared, &m->fd);
+	err = m->file->ops->host_fd_get(m->file, true, &m->fd);
 	if (err) {
 		m->file->ops->put(m->file);
 		m->file = NULL;
@@ -298,19 +313,19 @@ static int remap_try(struct subject *s, struct remap *m, bool *ret_again, bool *
 	int err;
 
 	*ret_again = false;
-	err = m->new_size > m->old_size ? remap_get_file(mm, m) : 0;
+	m->file = NULL;
+	err = m->old_size ? 0 : remap_get_file(mm, m);
 	if (err)
 		return err;
 	mm_lock(mm);
 	v = vma_lookup(&mm->tree, m->old_addr);
 	*ret_locked = v && v->flags & VMA_LOCKED;
-	if (m->new_size > m->old_size && v && v->file != m->file)
+	if (!m->old_size && v && v->flags & VMA_SHARED && v->file != m->file)
 		*ret_again = true;
 	else
 		err = remap_locked(s, m);
 	mm_unlock(mm);
-	if (m->new_size > m->old_size)
-		remap_put_file(m);
+	remap_put_file(m);
 	return err;
 }
 

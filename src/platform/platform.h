@@ -199,7 +199,8 @@ typedef void pf_range_fn(const struct pf_range_usage *range, void *arg);
  * refuses it then.
  */
 void pf_space_set_crowded(struct pf_space *s, bool crowded);
-/* Move (mremap MAYMOVE|FIXED [|DONTUNMAP]) one mapping; new_size may be larger or smaller. */
+/* Move (mremap MAYMOVE|FIXED [|DONTUNMAP]) one mapping; new_size may be larger or smaller. To
+ * where it is: it grows, into space that is free. */
 [[nodiscard]] int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr,
 			  u64 new_size, bool keep_old);
 /* advice: one of a fixed harmless set (MADV_DONTNEED, FREE, WILLNEED, NORMAL, RANDOM, SEQUENTIAL,

@@ -3,6 +3,7 @@
  *
  *	overlay			in a tree that it makes and removes
  *	overlay --make DIR	only makes the tree
+ *	overlay --grow FILE	what a mapping shows that grows after the file was changed
  *	overlay DIR		in a tree made before, perhaps outside the sandbox
  */
 #include "tap.h"
@@ -675,6 +676,18 @@ static void test_in(char *template)
 	need(system(command) == 0);
 }
 
+/* Prints the first bytes of both pages of a mapping, of which the second came after a write. */
+static int grow_mapping(const char *path)
+{
+	int fd = open(path, O_RDWR);
+	char *p = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, fd, 0);
+	need(fd >= 0 && p != MAP_FAILED && munmap(p + 4096, 4096) == 0);
+	need(pwrite(fd, "u", 1, 0) == 1 && pwrite(fd, "u", 1, 4096) == 1);
+	need(mremap(p, 4096, 8192, 0) == p);
+	printf("%c%c\n", p[0], p[4096]);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	char on_disk[] = "/var/tmp/guest.XXXXXX", in_memory[] = "/tmp/guest.XXXXXX";
@@ -686,6 +699,8 @@ int main(int argc, char **argv)
 		for (;;)
 			pause();
 	}
+	if (argc == 3 && strcmp(argv[1], "--grow") == 0)
+		return grow_mapping(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "--make") == 0) {
 		need(chdir(argv[2]) == 0);
 		make_tree();

@@ -195,6 +195,10 @@ int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 n
 {
 	int err = fake_begin(old_addr, old_size);
 
+	if (!err && new_addr == old_addr) {
+		munmap(fake_at(old_addr + old_size), new_size - old_size);
+		return fake_result(mremap(fake_at(old_addr), old_size, new_size, 0));
+	}
 	if (!err)
 		err = fake_result(mremap(fake_at(old_addr), old_size, new_size,
 					 MREMAP_MAYMOVE | MREMAP_FIXED | (keep_old ? 4 : 0),

@@ -121,7 +121,7 @@ int pf_protect(struct pf_thread *t, u64 addr, u64 size, int prot)
 int pf_move(struct pf_thread *t, u64 old_addr, u64 old_size, u64 new_addr, u64 new_size,
 	    bool keep_old)
 {
-	u64 flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	u64 flags = new_addr == old_addr ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
 
 	if (keep_old)
 		flags |= MREMAP_DONTUNMAP;

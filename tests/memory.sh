@@ -27,4 +27,6 @@ like "files in memory are limited, too" "$err" 'No space left'
 is "to half of it each" "$out" $'50331648\nalive\nagain'
 limited 'head -c 70000000 /dev/zero >/tmp/a; ./memhog touch 80; echo $?; rm /tmp/a; ./memhog touch 80; echo $?'
 is "files and processes count together" "$out" $'137\n0'
+limited './memhog texts 20; echo $?; ./memhog texts 150; echo $?'
+is "so do texts of /proc that open files keep" "$out" $'0\n3'
 done_testing

@@ -1,6 +1,7 @@
-/* Uses memory: memhog touch|map|shared MIB, or memhog fork MIB CHILDREN. Exits with 0, or with 3 if
- * there was none to be had. */
+/* Uses memory: memhog touch|map|shared|texts MIB, or memhog fork MIB CHILDREN. Exits with 0, or
+ * with 3 if there was none to be had. */
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,26 @@ static void *get(size_t size, int flags)
 	if (p == MAP_FAILED)
 		exit(3);
 	return p;
+}
+
+/* Texts of /proc that the kernel keeps for open files. */
+static int keep_texts(size_t size)
+{
+	static char text[4 << 20];
+
+	for (int i = 0; i < 8192; i++)
+		mprotect(get(4096, MAP_PRIVATE), 4096, i % 2 ? PROT_READ : PROT_NONE);
+	for (size_t done = 0; done < size;) {
+		int fd = open("/proc/self/maps", O_RDONLY);
+		ssize_t n = fd < 0 ? -1 : pread(fd, text, 1, 0), length = 0;
+
+		while (n > 0 && (n = pread(fd, text, sizeof(text), length + 1)) > 0)
+			length += n;
+		if (n < 0)
+			return 3;
+		done += (size_t)length;
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -36,6 +57,8 @@ int main(int argc, char **argv)
 		memset(get(size, MAP_SHARED), 1, size);
 		return 0;
 	}
+	if (!strcmp(argv[1], "texts"))
+		return keep_texts(size);
 	/* Piece by piece, since one mapping that is too large is refused. */
 	for (size_t done = 0; done < size; done += piece)
 		memset(get(piece, MAP_PRIVATE), 1, piece);

@@ -292,9 +292,10 @@ static void worker_main(struct worker *w)
 	while (!atomic_load_explicit(&g.stop, memory_order_relaxed)) {
 		struct fiber *f;
 
-		if (worker_poll_due())
-			worker_poll_now();
 		f = worker_take(w);
+		/* Without a fiber to run it polls anyway, or somebody else does. */
+		if (f && worker_poll_due())
+			worker_poll_now();
 		if (f)
 			worker_run(w, f);
 		else if (!worker_idle(w))

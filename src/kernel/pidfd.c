@@ -19,9 +19,8 @@ struct pid *pidfd_pid(const struct file *f)
 	return f->ops == OPS(pidfd_file_ops) ? f->private : NULL;
 }
 
-struct task *pidfd_task_get(const struct file *f)
+struct task *pid_leader_get(struct pid *p)
 {
-	struct pid *p = pidfd_pid(f);
 	struct task *t = NULL;
 
 	tasks_lock();

@@ -12,5 +12,6 @@ struct file;
 [[nodiscard]] int pidfd_open_file(struct task *t, int nr, u32 flags, struct file **ret);
 /* What f refers to, or null if it is no pidfd. Lives as long as f. */
 struct pid *pidfd_pid(const struct file *f);
-/* A reference to the process's leader (perhaps a zombie), or null: it has been reaped. */
-struct task *pidfd_task_get(const struct file *f);
+/* A reference to the leader (perhaps a zombie) of p's process, or null: p is null or the process
+ * has been reaped. */
+struct task *pid_leader_get(struct pid *p);

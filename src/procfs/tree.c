@@ -429,6 +429,16 @@ DEFINE_OPS(struct file_ops, proc_dir_file_ops) = {
 	.lseek = dir_lseek,
 };
 
+struct pid *procfs_pid(const struct file *f)
+{
+	const struct proc_node *n;
+
+	if (f->ops != OPS(proc_dir_file_ops))
+		return NULL;
+	n = f->inode->private;
+	return n->row == ROW_TGID ? n->task->tg->pid : NULL;
+}
+
 /* ---- operations on inodes ---- */
 
 static int proc_open(struct subject *s, struct inode *inode, struct file *f)

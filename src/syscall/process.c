@@ -380,13 +380,12 @@ long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int option
 		int status, pad2;
 	} info = {};
 	long ret = waitid_decode(t, type, id, options, &args);
+	int err;
 
-	if (ret)
-		return ret;
-	ret = waitid_wait(t, &args, &res);
-	if (ret < 0)
-		return ret;
+	if (!ret)
+		ret = waitid_wait(t, &args, &res);
 	if (ret > 0) {
+		ret = 0;
 		info.signo = SIGCHLD;
 		info.code = res.code;
 		info.pid = (int)res.pid;
@@ -395,12 +394,14 @@ long sys_waitid(struct task *t, int type, int id, struct uaddr uinfo, int option
 		if (!uaddr_is_null(usage)) {
 			struct rusage ru = rusage_from_ns(&res.usage);
 
-			ret = copy_out(&t->subject, usage, &ru, sizeof(ru));
-			if (ret)
-				return ret;
+			err = copy_out(&t->subject, usage, &ru, sizeof(ru));
+			if (err)
+				return err;
 		}
 	}
-	return uaddr_is_null(uinfo) ? 0 : copy_out(&t->subject, uinfo, &info, sizeof(info));
+	/* Even if it failed, as Linux does. */
+	err = uaddr_is_null(uinfo) ? 0 : copy_out(&t->subject, uinfo, &info, sizeof(info));
+	return err ? err : ret;
 }
 
 /* ---- pidfds ---- */
@@ -442,7 +443,7 @@ long sys_pidfd_getfd(struct task *t, int pidfd, int fd, u32 flags)
 	f = file_lookup(t, pidfd);
 	if (!f)
 		return -EBADF;
-	target = pidfd_task_get(f);
+	target = pid_leader_get(pidfd_pid(f));
 	if (!pidfd_pid(f))
 		err = -EBADF;
 	else

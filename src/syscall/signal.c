@@ -6,6 +6,7 @@
 
 #include "kernel/pidfd.h"
 #include "kernel/signalfd.h"
+#include "procfs/procfs.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -251,12 +252,13 @@ long sys_rt_tgsigqueueinfo(struct task *t, int tgid, int tid, int sig, struct ua
 	return ret ? ret : send_thread(t, (u32)tgid, (u32)tid, &info);
 }
 
-/* pidfd: the siginfo must be that of kill, or what rt_sigqueueinfo would take, for the same signal.
- */
+/* pidfd, or a descriptor of /proc/PID: the siginfo must be that of kill, or what rt_sigqueueinfo
+ * would take, for the same signal. */
 long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, struct uaddr uinfo, u32 flags)
 {
 	struct file *f;
 	struct task *target;
+	struct pid *pid;
 	siginfo_t info;
 	long ret = 0;
 
@@ -265,8 +267,11 @@ long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, struct uaddr uinf
 	f = file_lookup(t, pidfd);
 	if (!f)
 		return -EBADF;
-	target = pidfd_task_get(f);
-	if (!pidfd_pid(f)) {
+	pid = pidfd_pid(f);
+	if (!pid)
+		pid = procfs_pid(f);
+	target = pid_leader_get(pid);
+	if (!pid) {
 		ret = -EBADF;
 	} else if (uaddr_is_null(uinfo)) {
 		siginfo_user(&info, sig, SI_USER, t, t);
@@ -274,8 +279,7 @@ long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, struct uaddr uinf
 		ret = copy_in(&t->subject, &info, uinfo, sizeof(info));
 		if (!ret && info.si_signo != sig)
 			ret = -EINVAL;
-		if (!ret && pidfd_pid(f) != t->pid &&
-		    (info.si_code >= 0 || info.si_code == SI_TKILL))
+		if (!ret && pid != t->pid && (info.si_code >= 0 || info.si_code == SI_TKILL))
 			ret = -EPERM;
 	}
 	if (!ret && !target)

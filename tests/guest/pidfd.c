@@ -163,6 +163,52 @@ static void test_signal(void)
 	close(p[1]);
 }
 
+static int open_proc(const char *format, pid_t pid, int flags)
+{
+	char path[64];
+	snprintf(path, sizeof(path), format, pid, pid);
+	int fd = open(path, flags);
+	need(fd >= 0);
+	return fd;
+}
+
+/* A descriptor of /proc/PID will do for pidfd_send_signal, and for nothing else. */
+static void test_proc_directory(void)
+{
+	pid_t child = tap_fork();
+	if (!child) {
+		pause();
+		_exit(1);
+	}
+	int fd = open_proc("/proc/%d", child, O_DIRECTORY);
+	siginfo_t info = { .si_signo = SIGUSR1, .si_code = SI_USER };
+	is_int(send_signal(fd, 0, NULL, 0), 0, "signal 0 by /proc/PID");
+	is_err(send_signal(fd, 99, NULL, 0), EINVAL, "no signal");
+	is_err(send_signal(fd, SIGUSR1, &info, 0), EPERM, "as if by kill");
+	is_err(getfd(fd, 0, 0), EBADF, "pidfd_getfd of /proc/PID");
+	is_err(waitid(P_PIDFD, fd, &info, WEXITED), EBADF, "waitid of /proc/PID");
+	static const char *const others[] = { "/proc/%d/task/%d", "/proc/%d/task",
+					      "/proc/%d/status", "/proc" };
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		int other = open_proc(others[i], child, O_RDONLY);
+		is_err(send_signal(other, 0, NULL, 0), EBADF, "by %s", others[i]);
+		close(other);
+	}
+	int path = open_proc("/proc/%d", child, O_PATH);
+	is_err(send_signal(path, 0, NULL, 0), EBADF, "by an O_PATH descriptor");
+	is_int(send_signal(fd, SIGKILL, NULL, 0), 0, "SIGKILL by /proc/PID");
+	is_killed(tap_wait(child), SIGKILL, "kills");
+	is_err(send_signal(fd, 0, NULL, 0), ESRCH, "reaped");
+	close(path);
+	close(fd);
+	handled = 0;
+	fd = open_proc("/proc/self", 0, O_DIRECTORY);
+	info = (siginfo_t){ .si_signo = SIGUSR1, .si_code = SI_USER };
+	is_int(send_signal(fd, SIGUSR1, &info, 0), 0, "to oneself, as if by kill");
+	is_int(handled, SIGUSR1, "arrives");
+	close(fd);
+}
+
 static void test_getfd(void)
 {
 	struct event go;
@@ -282,6 +328,7 @@ int main(void)
 	test_open();
 	test_exit();
 	test_signal();
+	test_proc_directory();
 	test_getfd();
 	test_clone();
 	test_leader();

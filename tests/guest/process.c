@@ -80,6 +80,10 @@ static void test_wait_errors(void)
 	is_err(waitid(P_PID, -5, &info, WEXITED), EINVAL, "waitid P_PID -5");
 	is_err(waitid(P_PGID, -5, &info, WEXITED), EINVAL, "waitid P_PGID -5");
 	is_err(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), ECHILD, "waitid without children");
+	memset(&info, 7, sizeof(info));
+	is_err(waitid(P_ALL, 0, &info, WEXITED), ECHILD, "the same");
+	ok(info.si_signo == 0 && info.si_pid == 0 && info.si_status == 0, "clears the siginfo");
+	is_err(waitid(P_ALL, 0, BAD_PTR, WEXITED), EFAULT, "and needs a place for it");
 
 	event_init(&event);
 	pid_t child = tap_fork();

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 HANGS_MAX = 8
-START = re.compile(r"^(\w+) \(((?:test\.)?[\w.<>]+)\)")
+START = re.compile(r"^(\w+) \(((?:test\.)?[A-Za-z_][\w<>]*\.[\w.<>]+)\)")
 OUTCOME = re.compile(r"(?:^|\.\.\. ?|[^\w'])(ok|FAIL|ERROR|expected failure|unexpected success"
                      r"|skipped ['\"].*)$")
 HEADER = re.compile(r"^(FAIL|ERROR): (\w+) \(([\w.<>]+)\)")
@@ -71,11 +71,18 @@ def parse(text, run):
     return current
 
 
+def no_signal_ignored():
+    """In the background, shells and nohup ignore what suites take to have its default action."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def execute(argv, env, limit):
     """Output, status (None: it did not end) of argv in a process group of its own."""
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out,
-                                 stderr=subprocess.STDOUT, env=env, start_new_session=True)
+                                 stderr=subprocess.STDOUT, env=env, start_new_session=True,
+                                 preexec_fn=no_signal_ignored)
         try:
             status = child.wait(limit)
         except subprocess.TimeoutExpired:

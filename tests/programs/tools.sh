@@ -36,8 +36,12 @@ wc -c <big
 sort -S 40M -T . big >sorted
 sort -c sorted && head -n 2 sorted && tail -n 1 sorted
 sort -n -k7,7 --parallel=2 sorted | cmp - big && echo "sorted back"
-head -c 3000000 big | xz -T2 -1 >part.xz && xz -t part.xz && xz -dc part.xz | cmp -n 3000000 - big &&
-	echo "xz is whole"
+xz -T2 -1 -k big && xz -t big.xz && xz -dc -T2 big.xz | cmp - big && echo "xz is whole"
+mkdir big.d && ln big sorted big.d/ && tar cf big.tar big.d && tar xOf big.tar big.d/sorted | cmp - sorted &&
+	echo "tar is whole"
+grep -rc 'number 7*7 of' big.d | sort
+find . -size +4096k -links 2 | sort
+rm -r big.d big.tar big.xz
 split -n 4 big piece. && cat piece.* | cmp - big && rm piece.*
 wc -l big
 sed -n '1000p' big

@@ -29,4 +29,6 @@ limited 'head -c 70000000 /dev/zero >/tmp/a; ./memhog touch 80; echo $?; rm /tmp
 is "files and processes count together" "$out" $'137\n0'
 limited './memhog texts 20; echo $?; ./memhog texts 150; echo $?'
 is "so do texts of /proc that open files keep" "$out" $'0\n3'
+limited './memhog sockets 1000; echo $?; ./memhog touch 40; echo $?; ./memhog sockets 50; echo $?'
+is "data in sockets are limited, too" "$out" $'3\n0\n0'
 done_testing

@@ -144,6 +144,15 @@ int arena_create(void)
 	return 0;
 }
 
+void arena_set_limit(u64 bytes)
+{
+	struct arena_header *h = g_arena.header;
+
+	spin_lock(&g_arena.lock, &lc_slab);
+	h->page_limit = (u32)min((u64)h->page_limit, bytes / PAGE_SIZE);
+	spin_unlock(&g_arena.lock, &lc_slab);
+}
+
 void arena_destroy(void)
 {
 	if (!g_arena.base)

@@ -1,20 +1,21 @@
 #pragma once
 
 /*
- * The arena: one range of the kernel's address space that holds all guest-visible kernel state
- *(DESIGN §5).
+ * The arena: one range of the kernel's address space that holds all guest-visible kernel state.
  *
  *	vault | header (root pointer, slab class states) | pages ...
  *
  * An object holds plain data, pointers into the arena and ops pointers (base/ops.h); no heap
- *pointer, FILE*, descriptor number or pthread object, unless the field is declared transient by its
- *slab class: transient fields are zeroed by arena_dump and set again by whoever restores.
+ * pointer, FILE*, descriptor number or pthread object, unless the field is declared transient by
+ * its slab class: transient fields are zeroed by arena_dump and set again by whoever restores.
  */
 
 #include "base/types.h"
 
 /* Create the arena at a random base and fill the vault. Once a process, before any allocation. */
 [[nodiscard]] int arena_create(void);
+/* From now on at most so many bytes are in use; more is like memory running short. */
+void arena_set_limit(u64 bytes);
 /* Write the arena to fd: header and used pages, transient fields zeroed in the copy. All fibers
  * must be stopped. */
 [[nodiscard]] int arena_dump(int fd);

@@ -62,7 +62,7 @@ struct arena_header {
 	u64 base, size;
 	u64 ops_size;
 	void *roots[ARENA_ROOT_COUNT];
-	u32 page_limit; /* pages that fit */
+	u32 page_limit; /* pages that fit, or may be used */
 	page_t top; /* pages from here on were never used */
 	u32 used; /* pages given out */
 	u32 dirty; /* free pages that are perhaps not zero */

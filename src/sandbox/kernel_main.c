@@ -1,10 +1,10 @@
 /*
  * The kernel process: boot, the sandbox's life, the end.
  *
- * Boot order matters (DESIGN §2.1): namespaces and the empty root, no privileges, then the arena
- * and the platform (whose zygote is cloned from here and must come before any thread), the kernel's
- * own filter last, and only then the workers. All after that runs in fibers: a root fiber creates
- * the first guest process and waits for it.
+ * Boot order matters: namespaces and the empty root, no privileges, then the arena and the platform
+ * (whose zygote is cloned from here and must come before any thread), the kernel's own filter last,
+ * and only then the workers. All after that runs in fibers: a root fiber creates the first guest
+ * process and waits for it.
  */
 
 #include <errno.h>
@@ -41,6 +41,10 @@
 #include "vfs/locks.h"
 #include "vfs/path.h"
 #include "time/step.h"
+
+/* With --memory the kernel's objects, among them small files and what is in pipes and sockets, may
+ * have as much again as the guest, and this. */
+#define ARENA_EXTRA (16ULL << 20)
 
 struct kernel_process {
 	const struct sandbox_config *config;
@@ -265,6 +269,8 @@ static int boot(struct kernel_process *k, u64 flags, const char **what)
 		host_memory_set_budget(config->memory);
 	*what = "create the arena";
 	ret = arena_create();
+	if (!ret && config->memory)
+		arena_set_limit(config->memory + ARENA_EXTRA);
 	if (!ret)
 		ret = host_fault_init();
 	if (!ret)

@@ -1,11 +1,13 @@
-/* Uses memory: memhog touch|map|shared|texts MIB, or memhog fork MIB CHILDREN. Exits with 0, or
- * with 3 if there was none to be had. */
+/* Uses memory: memhog touch|map|shared|texts|sockets MIB, or memhog fork MIB CHILDREN. Exits with 0,
+ * or with 3 if there was none to be had. */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +40,35 @@ static int keep_texts(size_t size)
 	return 0;
 }
 
+/* Have size bytes in sockets. When there are no more descriptors a child goes on. */
+static int fill_sockets(size_t size)
+{
+	static char data[32768];
+	int s[2], status;
+	pid_t child;
+	ssize_t n;
+
+	while (size > 0) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s)) {
+			if (errno != EMFILE || (child = fork()) < 0)
+				return 3;
+			if (child && waitpid(child, &status, 0) == child)
+				return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+			close_range(3, ~0U, 0);
+			continue;
+		}
+		for (int i = 0; i < 2; i++) {
+			while ((n = write(s[i], data, sizeof(data))) > 0 && size > (size_t)n)
+				size -= n;
+			if (n > 0)
+				return 0;
+			if (errno != EAGAIN)
+				return 3;
+		}
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) << 20 : 0, piece = 1 << 20;
@@ -53,6 +84,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "map"))
 		return get(size, MAP_PRIVATE) == NULL;
+	if (!strcmp(argv[1], "sockets"))
+		return fill_sockets(size);
 	if (!strcmp(argv[1], "shared")) {
 		memset(get(size, MAP_SHARED), 1, size);
 		return 0;

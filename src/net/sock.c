@@ -421,6 +421,7 @@ void sock_unaccept(struct file *f, struct file *conn)
 	bool back;
 
 	conn->private = NULL;
+	child->file = NULL;
 	file_put(conn);
 	sock_set_listener(child, sk);
 	sock_lock(sk);
@@ -430,10 +431,13 @@ void sock_unaccept(struct file *f, struct file *conn)
 		sk->accept_count++;
 	}
 	sock_unlock(sk);
-	if (!back) {
-		child->ops->release(child, true);
-		sock_put(child);
+	if (back) {
+		/* Others may have found the queue empty meanwhile. */
+		sock_wake(sk, SOCK_READABLE);
+		return;
 	}
+	child->ops->release(child, true);
+	sock_put(child);
 }
 
 int sock_listen(struct subject *s, struct file *f, int backlog)
@@ -520,6 +524,9 @@ ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg)
 
 	if (!sk)
 		return -ENOTSOCK;
+	/* There is nothing that could be in a queue of errors. */
+	if (msg->flags & MSG_ERRQUEUE && (sk->family == AF_INET || sk->family == AF_INET6))
+		return -EAGAIN;
 	if (f->flags & O_NONBLOCK)
 		msg->flags |= MSG_DONTWAIT;
 	return sk->ops->recv(s, sk, msg);

@@ -106,7 +106,7 @@ static void peer_closed(struct sock *peer, bool reset)
 
 static void unix_release(struct sock *sk, bool embryo)
 {
-	struct sock *peer;
+	struct sock *peer, *client;
 	struct list unread;
 	bool reset;
 
@@ -117,6 +117,8 @@ static void unix_release(struct sock *sk, bool embryo)
 	list_splice_tail(&unread, &sk->rcvq);
 	sk->rcv_count = 0;
 	sk->rcv_bytes = 0;
+	list_for_each(client, &sk->clients, client_link)
+		sock_wake(client, SOCK_WRITABLE); /* to be told that it is gone */
 	sock_unlock(sk);
 	reset = embryo || !list_empty(&unread);
 	peer = take_peer(sk);
@@ -361,12 +363,34 @@ static bool may_send(struct sock *sk, struct sock *to)
 	return ret;
 }
 
+/* sk is no longer connected to old, which is told: what it has not received is moved to unread. */
+static void dgram_disconnected(struct sock *sk, struct sock *old, struct list *unread)
+{
+	bool told;
+
+	sock_lock(sk);
+	list_splice_tail(unread, &sk->rcvq);
+	sk->rcv_count = 0;
+	sk->rcv_bytes = 0;
+	sock_unlock(sk);
+	waitq_wake_all(&sk->room_waitq, EPOLLOUT);
+	sock_lock(old);
+	told = !old->dead && old->peer == sk;
+	if (told)
+		old->err = ECONNRESET;
+	sock_unlock(old);
+	if (told)
+		sock_wake(old, SOCK_ALL);
+}
+
 static int unix_dgram_connect(struct subject *s, struct sock *sk, const struct sockname *name,
 			      bool nonblock)
 {
 	struct sock *to = NULL, *old;
+	struct list unread;
 	int err;
 
+	list_init(&unread);
 	if (name->sa.sa_family != AF_UNSPEC) {
 		err = unix_find(s, name, sk->type, &to);
 		if (err)
@@ -387,11 +411,14 @@ static int unix_dgram_connect(struct subject *s, struct sock *sk, const struct s
 	old = take_peer(sk);
 	if (old)
 		client_remove(sk, old);
+	if (old && old != to)
+		dgram_disconnected(sk, old, &unread);
 	if (to) {
 		set_peer(sk, to, to->cred);
 		client_add(sk, to);
 	}
 	mutex_unlock(&sk->read_lock, &lc_socket);
+	skbs_destroy(&unread);
 	sock_put(old);
 	sock_put(to);
 	return 0;

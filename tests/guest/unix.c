@@ -265,6 +265,50 @@ static ssize_t send_fds(int to, const int *fds, int count)
 	return sendmsg(to, &m, 0);
 }
 
+/* A datagram socket that others are connected to. */
+static void test_peer_gone(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	int s = socket(AF_UNIX, SOCK_DGRAM, 0), c[2], fd[2], error;
+	socklen_t len = sizeof(error);
+	need(!bind(s, (void *)&a, sizeof(sa_family_t)));
+	len = sizeof(a);
+	need(!getsockname(s, (void *)&a, &len));
+	for (int i = 0; i < 2; i++) {
+		c[i] = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		need(!connect(c[i], (void *)&a, len));
+	}
+	while (send(c[0], "x", 1, 0) == 1)
+		;
+	ok(!(events_of(c[1]) & POLLOUT), "no room for others either");
+	pid_t child = tap_fork();
+	if (!child) {
+		struct pollfd p = { .fd = c[1], .events = POLLOUT };
+		close(s);
+		close(c[0]);
+		need(poll(&p, 1, -1) == 1 && p.revents == POLLOUT);
+		_exit(0);
+	}
+	usleep(50000);
+	close(s);
+	is_int(tap_wait(child), 0, "who waits for room hears of the peer's end");
+	is_err(send(c[1], "x", 1, 0), ECONNREFUSED, "then it is refused");
+	close(c[0]);
+	close(c[1]);
+	need(!socketpair(AF_UNIX, SOCK_DGRAM, 0, fd));
+	need(send(fd[1], "x", 1, 0) == 1);
+	need(!connect(fd[0], &none, sizeof(none)));
+	is_err(recv(fd[0], &error, 1, MSG_DONTWAIT), EAGAIN,
+	       "who disconnects loses what was not received");
+	len = sizeof(error);
+	need(!getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len));
+	is_int(error, ECONNRESET, "and the peer is told");
+	is_int(send(fd[1], "x", 1, 0), 1, "which can go on sending");
+	close(fd[0]);
+	close(fd[1]);
+}
+
 static void test_rights(void)
 {
 	int fd[2], p[2], many[300], got[4];
@@ -369,6 +413,7 @@ int main(void)
 	test_listen(dir);
 	test_abstract();
 	test_seqpacket();
+	test_peer_gone();
 	test_rights();
 	test_cred();
 	test_options();

@@ -147,7 +147,6 @@ struct sock {
 	struct linger linger; /* [lock] */
 	_Atomic u32 passcred; /* [a] SO_PASSCRED */
 	int opts[SOCK_OPTS]; /* [a] stored options (option.c) */
-	bool opts_set; /* [lock] they hold values, not defaults */
 
 	struct skb *urgent; /* [lock] TCP: in rcvq, the last byte that was sent as urgent data */
 	bool urgent_unread; /* [lock] nobody has received it by MSG_OOB */
@@ -216,6 +215,7 @@ struct net_root {
 	struct list socks; /* [lock] all */
 	u64 cookies; /* [lock] how many there have been */
 	struct list netlink; /* [lock] netlink sockets that have a name */
+	u32 netlink_port; /* [lock] where the search for a free one begins */
 	struct net_link lo; /* [lock] */
 	struct list doomed; /* [lock] file lists to be destroyed */
 	bool dooming; /* [lock] somebody does */
@@ -357,6 +357,8 @@ void inet_any_to_loopback(struct inet_end *e);
 int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name);
 /* Give sk a free port if it has none. */
 [[nodiscard]] int inet_autobind(struct sock *sk);
+/* As inet_autobind, and -EADDRINUSE if another one listens there that it cannot share with. */
+[[nodiscard]] int inet_listen_check(struct sock *sk);
 void inet_unbind(struct sock *sk);
 /* sk is going, having ended its connection first: its port is held for a while. */
 void inet_time_wait(struct sock *sk);

@@ -58,6 +58,13 @@ u32 link_addr_v4(const struct link_addr *a)
 	return v4;
 }
 
+bool net_is_name(const void *value, u32 size, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strnlen(value, size) == len && !memcmp(value, name, len);
+}
+
 const struct link_addr *link_first_v4(const struct net_link *l)
 {
 	for (u32 i = 0; i < l->addr_count; i++)

@@ -31,6 +31,8 @@ struct net_link {
 	struct link_addr addrs[LINK_ADDRS_MAX];
 };
 
+/* Is value, of size bytes, which may lack a NUL, this name? */
+bool net_is_name(const void *value, u32 size, const char *name);
 void link_init(struct net_link *l);
 /* A copy of it. */
 void link_get(struct net_link *ret);

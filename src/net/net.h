@@ -109,7 +109,8 @@ bool sock_has_timeout(const struct file *f, bool write);
 #define SOCKOPT_SIZE_MAX 4096U
 [[nodiscard]] int sock_setopt(struct subject *s, struct file *f, int level, int name,
 			      const void *value, u32 size);
-/* value has SOCKOPT_SIZE_MAX bytes; *size: what the guest has room for, then what there is. */
+/* value has SOCKOPT_SIZE_MAX bytes; *size: what the guest has room for, then what there is, which
+ * may be more: then value has what there is room for, or it is -ERANGE. */
 [[nodiscard]] int sock_getopt(struct subject *s, struct file *f, int level, int name, void *value,
 			      u32 *size);
 

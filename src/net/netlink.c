@@ -78,6 +78,7 @@ static bool port_taken(u32 port) REQUIRES(lc_net)
 /* Name sk port, or any if that is 0. */
 static int bind_port(struct subject *s, struct sock *sk, u32 port)
 {
+	struct net_root *root = net_root();
 	int err = 0;
 
 	net_lock();
@@ -88,8 +89,8 @@ static int bind_port(struct subject *s, struct sock *sk, u32 port)
 	} else {
 		if (!port)
 			port = s->tgid;
-		for (u32 next = -4097U; port_taken(port); next--)
-			port = next;
+		while (!port || port_taken(port))
+			port = root->netlink_port--;
 		sk->nl->port = port;
 		sk->hashed = true;
 		list_add(&net_root()->netlink, &sk->name_link);
@@ -267,24 +268,19 @@ void nl_end(struct nl_reply *r)
 /* The acknowledgement of r's request, or error. */
 static void nl_acknowledge(struct nl_reply *r, int error)
 {
-	bool capped = !error || r->sk->nl->flags & 1U << NETLINK_CAP_ACK;
+	/* Only errors repeat the request, and a request too long for that is not repeated. */
+	bool capped = !error || r->sk->nl->flags & 1U << NETLINK_CAP_ACK ||
+		      r->request->nlmsg_len > NL_MESSAGE_MAX - sizeof(struct nlmsgerr);
 	u32 payload = capped ? 0 : r->request->nlmsg_len - NLMSG_HDRLEN;
 	struct nlmsgerr e = { .error = error, .msg = *r->request };
 	char *body;
 
-	/* A request too long to be repeated is not. */
-	if (payload > NL_MESSAGE_MAX - NLMSG_HDRLEN - sizeof(e)) {
-		payload = 0;
-		capped = true;
-	}
 	r->multi = false;
 	body = nl_begin(r, NLMSG_ERROR, (u32)sizeof(e) + payload);
 	memcpy(body, &e, sizeof(e));
 	memcpy(body + sizeof(e), (const char *)r->request + NLMSG_HDRLEN, payload);
 	nl_end(r);
-	if (capped && error)
-		((struct nlmsghdr *)(r->data + r->message))->nlmsg_flags |= NLM_F_CAPPED;
-	else if (r->sk->nl->flags & 1U << NETLINK_CAP_ACK)
+	if (capped)
 		((struct nlmsghdr *)(r->data + r->message))->nlmsg_flags |= NLM_F_CAPPED;
 	nl_flush(r);
 }

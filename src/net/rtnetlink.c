@@ -130,7 +130,7 @@ static int request_link(const struct nlmsghdr *h, struct ifinfomsg *ret)
 		return -EINVAL;
 	if (!size || size > IFNAMSIZ)
 		return -ERANGE;
-	return !strncmp(name, LO_NAME, size) ? 0 : -ENODEV;
+	return net_is_name(name, size, LO_NAME) ? 0 : -ENODEV;
 }
 
 static int get_link(struct nl_reply *r)

@@ -251,21 +251,23 @@ long sys_getsockopt(struct task *t, int fd, int level, int name, struct uaddr va
 {
 	UNINIT char buf[SOCKOPT_SIZE_MAX];
 	struct file *f = file_lookup(t, fd);
-	u32 size = 0;
+	u32 room, size = 0;
 	long ret;
+	int err = 0;
 
 	if (!f)
 		return -EBADF;
 	ret = file_is_socket(f) ? copy_in(&t->subject, &size, usize, sizeof(size)) : -ENOTSOCK;
 	if (!ret && (int)size < 0)
 		ret = -EINVAL;
-	size = min(size, SOCKOPT_SIZE_MAX);
+	room = size = min(size, SOCKOPT_SIZE_MAX);
 	if (!ret)
 		ret = sock_getopt(&t->subject, f, level, name, buf, &size);
-	if (!ret && size)
-		ret = copy_out(&t->subject, value, buf, size);
-	if (!ret)
-		ret = copy_out(&t->subject, usize, &size, sizeof(size));
+	/* There may be more than there is room for, which some options call an error. */
+	if (!ret && min(size, room))
+		ret = copy_out(&t->subject, value, buf, min(size, room));
+	if (!ret || ret == -ERANGE)
+		err = copy_out(&t->subject, usize, &size, sizeof(size));
 	file_put(f);
-	return ret;
+	return err ? err : ret;
 }

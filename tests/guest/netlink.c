@@ -120,6 +120,38 @@ static void names(void)
 	close(t);
 }
 
+static void memberships(void)
+{
+	unsigned char got[16];
+	int s = nl_socket(0), group = RTNLGRP_LINK;
+	socklen_t len = 0;
+
+	need(!setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)));
+	memset(got, 0xaa, sizeof(got));
+	need(!getsockopt(s, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, got, &len));
+	ok(len >= 8 && got[0] == 0xaa, "without room only the size of the list is told");
+	len = 4;
+	need(!getsockopt(s, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, got, &len));
+	ok(len >= 8 && got[0] == 1 << (RTNLGRP_LINK - 1) && got[4] == 0xaa, "as much as fits");
+	close(s);
+}
+
+static void acknowledgement(void)
+{
+	struct request r;
+	struct nlmsghdr *h;
+	char answer[256];
+	int s = nl_socket(0);
+
+	fill(&r, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, NULL, 0);
+	need(send(s, &r, r.h.nlmsg_len, 0) == (ssize_t)r.h.nlmsg_len);
+	need(recv(s, answer, sizeof(answer), 0) >= (ssize_t)sizeof(*h));
+	h = (void *)answer;
+	ok(h->nlmsg_type == NLMSG_ERROR && h->nlmsg_flags == NLM_F_CAPPED,
+	   "an acknowledgement does not repeat the request");
+	close(s);
+}
+
 static void dump_links(void)
 {
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
@@ -386,6 +418,8 @@ int main(void)
 {
 	tap_begin();
 	names();
+	memberships();
+	acknowledgement();
 	dump_links();
 	one_link();
 	two_requests();

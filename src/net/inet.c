@@ -407,6 +407,22 @@ int inet_autobind(struct sock *sk)
 	return err == -EADDRINUSE ? -EAGAIN : err == -EINVAL ? 0 : err;
 }
 
+int inet_listen_check(struct sock *sk)
+{
+	int err = inet_autobind(sk);
+	struct sock *other;
+
+	if (err)
+		return err;
+	net_lock();
+	list_for_each(other, inet_port_bucket(sk->protocol, sk->local.port), name_link)
+		if (other->local.port == sk->local.port && other->state == SOCK_STATE_LISTENING &&
+		    conflicts(other, sk, &sk->local))
+			err = -EADDRINUSE;
+	net_unlock();
+	return err;
+}
+
 void inet_unbind(struct sock *sk)
 {
 	net_lock();

@@ -59,6 +59,8 @@ static const struct opt g_opts[] = {
 	{ SOL_SOCKET, SO_BUSY_POLL, OPT_ANY, OPT_CLAMP, 0, 0, 0 },
 	{ SOL_SOCKET, SO_RXQ_OVFL, OPT_ANY, OPT_BOOL, 0, 0, 1 },
 	{ SOL_SOCKET, SO_MAX_PACING_RATE, OPT_ANY, OPT_CLAMP, -1, INT32_MIN, INT32_MAX },
+	{ SOL_SOCKET, SO_BINDTODEVICE, OPT_ANY, OPT_BOOL, 0, 0, 1 }, /* to lo */
+	{ IPPROTO_TCP, TCP_CONGESTION, OPT_TCP, OPT_BOOL, 0, 0, 1 }, /* row of g_congestion */
 	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPT_TCP, OPT_CLAMP, 0, INT32_MIN, INT32_MAX },
 	{ IPPROTO_TCP, TCP_NODELAY, OPT_TCP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_TCP, TCP_MAXSEG, OPT_TCP, OPT_INT, 536, 0, 32767 },
@@ -100,6 +102,8 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPT_INET6, OPT_INT, 1, 0, 5 },
 };
 _Static_assert(ARRAY_SIZE(g_opts) <= SOCK_OPTS, "room for stored options");
+
+static const char *const g_congestion[] = { "cubic", "reno" };
 
 static bool opt_fits(const struct opt *o, const struct sock *sk)
 {
@@ -275,6 +279,25 @@ static int set_v6only(struct sock *sk, int value)
 	return err;
 }
 
+static int set_device(struct sock *sk, const void *value, u32 size)
+{
+	bool lo = net_is_name(value, size, "lo");
+
+	if (!lo && !net_is_name(value, size, ""))
+		return -ENODEV;
+	return opt_store(sk, opt_index(sk, SOL_SOCKET, SO_BINDTODEVICE), lo);
+}
+
+static int set_congestion(struct sock *sk, const void *value, u32 size)
+{
+	if (!size)
+		return -EINVAL;
+	for (u32 i = 0; i < ARRAY_SIZE(g_congestion); i++)
+		if (net_is_name(value, size, g_congestion[i]))
+			return opt_store(sk, opt_index(sk, IPPROTO_TCP, TCP_CONGESTION), (int)i);
+	return -ENOENT;
+}
+
 static int set_special(struct subject *s, struct sock *sk, int level, int name, const void *value,
 		       u32 size)
 {
@@ -289,16 +312,13 @@ static int set_special(struct subject *s, struct sock *sk, int level, int name, 
 		case SO_LINGER:
 			return set_linger(sk, value, size);
 		case SO_BINDTODEVICE:
-			if (!size || !*(const char *)value || !strncmp(value, "lo", size))
-				return 0;
-			return -ENODEV;
+			return set_device(sk, value, size);
 		default:
 			return 1;
 		}
 	}
 	if (sk->protocol == IPPROTO_TCP && level == IPPROTO_TCP && name == TCP_CONGESTION)
-		return !strncmp(value, "cubic", size) || !strncmp(value, "reno", size) ? 0 :
-											 -ENOENT;
+		return set_congestion(sk, value, size);
 	return 1;
 }
 
@@ -452,6 +472,27 @@ static int get_peergroups(struct sock *sk, void *buf, u32 *size)
 	return err;
 }
 
+static int get_device(struct sock *sk, void *buf, u32 *size)
+{
+	if (!sock_opt_get(sk, SOL_SOCKET, SO_BINDTODEVICE)) {
+		*size = 0;
+		return 0;
+	}
+	if (*size < IFNAMSIZ)
+		return -EINVAL;
+	*size = answer(buf, *size, LO_NAME, sizeof(LO_NAME));
+	return 0;
+}
+
+static void get_congestion(struct sock *sk, void *buf, u32 *size)
+{
+	const char *from = g_congestion[sock_opt_get(sk, IPPROTO_TCP, TCP_CONGESTION)];
+	char name[16] = {};
+
+	memcpy(name, from, strnlen(from, sizeof(name) - 1));
+	*size = answer(buf, *size, name, sizeof(name));
+}
+
 /* The local address for groups. */
 static void get_multicast_if(struct sock *sk, void *buf, u32 *size)
 {
@@ -474,7 +515,7 @@ static int get_special(struct sock *sk, int level, int name, void *buf, u32 *siz
 			return 0;
 		}
 		if (name == TCP_CONGESTION) {
-			*size = answer(buf, *size, "cubic\0\0\0\0\0\0\0\0\0\0", 16);
+			get_congestion(sk, buf, size);
 			return 0;
 		}
 	}
@@ -509,8 +550,7 @@ static int get_special(struct sock *sk, int level, int name, void *buf, u32 *siz
 	case SO_PEERCRED:
 		return get_peercred(sk, buf, size);
 	case SO_BINDTODEVICE:
-		*size = 0;
-		return 0;
+		return get_device(sk, buf, size);
 	default:
 		return 1;
 	}

@@ -117,13 +117,17 @@ static int stream_next(struct sock *sk, const struct skb *after, bool have, stru
 	return why;
 }
 
-static bool stream_has_more(struct sock *sk, const struct skb *after)
+/* Is there news for a receiver that has found nothing? A mark that it would skip is none. */
+static bool stream_has_more(struct sock *sk)
 {
+	const struct list *at;
 	bool ret;
 
 	sock_lock(sk);
-	ret = (after ? after->link.next : sk->rcvq.next) != &sk->rcvq || sk->err ||
-	      sk->shutdown & RCV_SHUT ||
+	at = sk->rcvq.next;
+	if (stream_at_mark(sk) && !is_inline(sk))
+		at = at->next;
+	ret = at != &sk->rcvq || sk->err || sk->shutdown & RCV_SHUT ||
 	      (sk->state != SOCK_STATE_CONNECTED && sk->state != SOCK_STATE_CONNECTING);
 	sock_unlock(sk);
 	return ret;
@@ -233,10 +237,10 @@ static ssize_t stream_read_available(struct sock *sk, struct stream_read *r)
 	return 1;
 }
 
-static int stream_wait(struct sock *sk, const struct skb *after, s64 deadline)
+static int stream_wait(struct sock *sk, s64 deadline)
 {
 	return sock_wait_result(waitq_wait(&sk->waitq, EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP,
-					   deadline, stream_has_more(sk, after)));
+					   deadline, stream_has_more(sk)));
 }
 
 ssize_t stream_recv(struct subject *s, struct sock *sk, struct net_msg *msg)
@@ -259,7 +263,8 @@ ssize_t stream_recv(struct subject *s, struct sock *sk, struct net_msg *msg)
 		if (msg->flags & MSG_DONTWAIT)
 			break;
 		/* What was peeked at may be gone when we look again: begin anew. */
-		ret = stream_wait(sk, NULL, deadline);
+		r.peeked = NULL;
+		ret = stream_wait(sk, deadline);
 		if (ret || (msg->flags & MSG_PEEK && r.done))
 			break;
 	}
@@ -281,13 +286,15 @@ static bool stream_can_send(struct sock *sk)
 	return ret || atomic_load(&sk->wmem) < sock_send_limit(sk);
 }
 
-/* May sk send? 0, or why not. */
+/* May sk send? 0, or why not; -EAGAIN: another thread's connect has not ended yet. */
 static int stream_send_check(struct sock *sk)
 {
 	int err = 0;
 
 	sock_lock(sk);
-	if (sk->shutdown & SEND_SHUT || (is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED)) {
+	if (is_tcp(sk) && sk->state == SOCK_STATE_CONNECTING && !(sk->shutdown & SEND_SHUT)) {
+		err = -EAGAIN;
+	} else if (sk->shutdown & SEND_SHUT || (is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED)) {
 		err = sock_take_error_locked(sk);
 		err = err ? err : -EPIPE;
 	} else if (sk->err) {
@@ -296,6 +303,31 @@ static int stream_send_check(struct sock *sk)
 		err = -ENOTCONN;
 	}
 	sock_unlock(sk);
+	return err;
+}
+
+static bool is_connecting(struct sock *sk)
+{
+	bool ret;
+
+	sock_lock(sk);
+	ret = sk->state == SOCK_STATE_CONNECTING && !(sk->shutdown & SEND_SHUT);
+	sock_unlock(sk);
+	return ret;
+}
+
+/* As stream_send_check, but wait for the end of a connect. */
+static int stream_send_begin(struct sock *sk, const struct net_msg *msg, s64 deadline)
+{
+	int err = stream_send_check(sk);
+
+	while (err == -EAGAIN && !(msg->flags & MSG_DONTWAIT)) {
+		err = waitq_wait(&sk->waitq, EPOLLOUT | EPOLLERR | EPOLLHUP, deadline,
+				 !is_connecting(sk));
+		if (err)
+			return sock_wait_result(err);
+		err = stream_send_check(sk);
+	}
 	return err;
 }
 
@@ -408,7 +440,7 @@ ssize_t stream_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 
 	if (msg->flags & MSG_OOB && !is_tcp(sk))
 		return -EOPNOTSUPP;
-	ret = stream_send_check(sk);
+	ret = stream_send_begin(sk, msg, deadline);
 	if (ret)
 		return ret;
 	peer = sock_peer_get(sk);

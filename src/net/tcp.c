@@ -76,12 +76,12 @@ static int tcp_shutdown(struct sock *sk, u32 how)
 	if (sk->state == SOCK_STATE_LISTENING) {
 		if (how & RCV_SHUT)
 			sk->state = SOCK_STATE_NEW;
-	} else if (sk->state != SOCK_STATE_CONNECTED) {
+	} else if (!sk->peer || sk->state == SOCK_STATE_NEW) {
 		/* As in Linux, it has its effect all the same. */
 		sk->shutdown |= (u8)how;
 		err = -ENOTCONN;
 	} else {
-		if (how & SEND_SHUT && !(sk->shutdown & SEND_SHUT) && sk->peer) {
+		if (how & SEND_SHUT && !(sk->shutdown & SEND_SHUT)) {
 			peer = sock_get(sk->peer);
 			sk->ended_first = !sk->done;
 		}
@@ -101,7 +101,7 @@ static int tcp_shutdown(struct sock *sk, u32 how)
 
 static int tcp_listen_check(struct subject *s, struct sock *sk)
 {
-	return inet_autobind(sk);
+	return inet_listen_check(sk);
 }
 
 /* What a connect to sk in its state says; 0: it may go on. */
@@ -213,14 +213,19 @@ static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_
 	sock_lock(sk);
 	sk->remote = *to;
 	sk->peer = sock_get(child);
-	sk->state = SOCK_STATE_CONNECTED;
 	sock_unlock(sk);
 	err = tcp_queue_child(listener, child, nonblock, sock_deadline(sk->sndtimeo));
 	sock_put(listener);
-	if (!err)
-		return 0;
-	tcp_cancel_child(sk, child);
-	return err;
+	if (err) {
+		tcp_cancel_child(sk, child);
+		return err;
+	}
+	sock_lock(sk);
+	/* Unless the other side has reset it already. */
+	if (sk->state == SOCK_STATE_CONNECTING)
+		sk->state = SOCK_STATE_CONNECTED;
+	sock_unlock(sk);
+	return 0;
 }
 
 /* connect with AF_UNSPEC. */
@@ -271,6 +276,11 @@ static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname
 		return err;
 	}
 	err = tcp_connect_to(s, sk, &to, nonblock);
+	/* SO_SNDTIMEO has passed, which does not end it in Linux; here its time is over. */
+	if (err == -EAGAIN) {
+		err = -ETIMEDOUT;
+		nonblock = true;
+	}
 	sock_lock(sk);
 	if (err) {
 		sk->state = SOCK_STATE_NEW;
@@ -312,7 +322,7 @@ static u32 tcp_poll(struct sock *sk)
 		events |= EPOLLPRI;
 	if (stream_readable(sk) >= lowat)
 		events |= SOCK_READABLE;
-	if (sk->shutdown & SEND_SHUT || room)
+	if (sk->shutdown & SEND_SHUT || (room && sk->state != SOCK_STATE_CONNECTING))
 		events |= EPOLLOUT | EPOLLWRNORM;
 	sock_unlock(sk);
 	return events;
@@ -329,6 +339,8 @@ u8 tcp_state(const struct sock *sk)
 		return TCP_LISTEN;
 	if (sk->state == SOCK_STATE_NEW)
 		return TCP_CLOSE;
+	if (sk->state == SOCK_STATE_CONNECTING)
+		return TCP_SYN_SENT;
 	if (sk->shutdown == BOTH_SHUT)
 		return TCP_LAST_ACK;
 	if (sk->shutdown & RCV_SHUT)

@@ -89,14 +89,14 @@ static int udp_target(struct sock *sk, const struct net_msg *msg, struct inet_en
 	return err;
 }
 
-/* Put b into to's queue, if there is room. */
+/* Put b into to's queue, if there is room: the last one may go beyond it. */
 static void udp_deliver(struct sock *to, struct skb *b)
 {
 	bool taken = false;
 
 	sock_lock(to);
-	if (!to->dead && to->rcv_bytes + (u64)to->rcv_count * SKB_OVERHEAD + b->charge <=
-				 max((u32)atomic_load(&to->rcvbuf), 4096U)) {
+	if (!to->dead &&
+	    to->rcv_bytes + (u64)to->rcv_count * SKB_OVERHEAD <= atomic_load(&to->rcvbuf)) {
 		sock_queue(to, b);
 		taken = true;
 	}

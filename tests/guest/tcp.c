@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -200,6 +201,76 @@ static void urgent(void)
 	close(fd[1]);
 }
 
+static void urgent_peek(void)
+{
+	struct timeval soon = { .tv_usec = 50000 };
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	need(!setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)));
+	need(send(fd[0], "x", 1, MSG_OOB) == 1);
+	need(events_of(fd[1], POLLPRI, 1000) == POLLPRI);
+	is_err(recv(fd[1], buf, sizeof(buf), MSG_PEEK), EAGAIN, "peeking waits behind the mark");
+	is_int(recv(fd[1], buf, 1, MSG_OOB), 1, "the urgent byte is there");
+	need(write(fd[0], "abc", 3) == 3);
+	need(events_of(fd[1], POLLIN, 1000) == POLLIN);
+	is_int(recv(fd[1], buf, sizeof(buf), MSG_PEEK), 3, "peek behind the mark");
+	is_int(recv(fd[1], buf, sizeof(buf), 0), 3, "receive it");
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* ---- while another thread connects ---- */
+
+struct connecting {
+	int s, port, result;
+};
+
+static void *connect_blocked(void *arg)
+{
+	struct connecting *c = arg;
+	struct sockaddr_in a = loopback(c->port);
+
+	c->result = connect(c->s, (void *)&a, sizeof(a)) ? -errno : 0;
+	return NULL;
+}
+
+static void connecting(void)
+{
+	struct timeval soon = { .tv_usec = 300000 };
+	struct connecting c = { .s = socket(AF_INET, SOCK_STREAM, 0) };
+	struct sockaddr_in a;
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
+	int l = listener(0), full[2];
+	pthread_t thread;
+
+	c.port = port_of(l);
+	a = loopback(c.port);
+	for (int i = 0; i < 2; i++) {
+		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(full[i], (void *)&a, sizeof(a));
+	}
+	need(!setsockopt(c.s, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)));
+	need(!pthread_create(&thread, NULL, connect_blocked, &c));
+	do {
+		usleep(1000);
+		need(!getsockopt(c.s, IPPROTO_TCP, TCP_INFO, &info, &len));
+	} while (info.tcpi_state != TCP_SYN_SENT);
+	is_int(events_of(c.s, POLLIN | POLLOUT, 0), 0, "it is not writable while it connects");
+	is_err(send(c.s, "x", 1, MSG_DONTWAIT), EAGAIN, "nothing can be sent");
+	is_err(recv(c.s, &len, 1, MSG_DONTWAIT), EAGAIN, "nor received");
+	len = sizeof(a);
+	is_err(getpeername(c.s, (void *)&a, &len), ENOTCONN, "it has no peer yet");
+	need(!pthread_join(thread, NULL));
+	is_int(c.result, -EINPROGRESS, "connect does not end before SO_SNDTIMEO");
+	close(c.s);
+	close(l);
+	close(full[0]);
+	close(full[1]);
+}
+
 /* ---- addresses in use ---- */
 
 static int bind_port(int port, int reuse)
@@ -263,6 +334,25 @@ static void time_wait(void)
 	close(c);
 	close(l);
 	is_int(bind_port(port, 0), 0, "nor one that was reset");
+}
+
+static void listen_twice(void)
+{
+	struct sockaddr_in a = loopback(0);
+	int l[2];
+
+	for (int i = 0; i < 2; i++) {
+		l[i] = socket(AF_INET, SOCK_STREAM, 0);
+		need(!set(l[i], SOL_SOCKET, SO_REUSEADDR, 1));
+		need(!bind(l[i], (void *)&a, sizeof(a)));
+		a = loopback(port_of(l[i]));
+	}
+	is_int(listen(l[0], 1), 0, "the first of two at an address listens");
+	is_err(listen(l[1], 1), EADDRINUSE, "the second does not");
+	is_int(listen(l[0], 5), 0, "the first may again");
+	close(l[0]);
+	is_int(listen(l[1], 1), 0, "the second when the first is gone");
+	close(l[1]);
 }
 
 static void shared_port(void)
@@ -471,7 +561,51 @@ static void queues(void)
 	close(fd[1]);
 }
 
+/* Options that are names. */
+static void named_options(void)
+{
+	char name[16] = {};
+	socklen_t len = sizeof(name);
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	is_err(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "c", 1), ENOENT,
+	       "TCP_CONGESTION: the beginning of a name is none");
+	is_err(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "", 0), EINVAL, "no name");
+	need(!setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	need(!getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	ok(len == 16 && !strcmp(name, "reno"), "the name that was set");
+	need(!getsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+	is_int(len, 0, "SO_BINDTODEVICE: none at first");
+	is_err(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "l", 1), ENODEV, "no such device");
+	need(!setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	len = sizeof(name);
+	need(!getsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+	ok(len == 3 && !strcmp(name, "lo"), "the device that was set");
+	len = 4;
+	is_err(getsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, name, &len), EINVAL, "too little room");
+	is_int(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0), 0, "none again");
+	is_err(recv(s, name, 1, MSG_ERRQUEUE), EAGAIN, "the queue of errors is empty");
+	close(s);
+}
+
 /* ---- datagrams ---- */
+
+static void small_buffer(void)
+{
+	static char data[20000];
+	struct sockaddr_in a = loopback(0);
+	int r = socket(AF_INET, SOCK_DGRAM, 0), s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	need(!bind(r, (void *)&a, sizeof(a)) && !set(r, SOL_SOCKET, SO_RCVBUF, 1));
+	a = loopback(port_of(r));
+	for (int i = 0; i < 2; i++)
+		need(sendto(s, data, sizeof(data), 0, (void *)&a, sizeof(a)) == sizeof(data));
+	is_int(recv(r, data, sizeof(data), MSG_DONTWAIT), sizeof(data),
+	       "a datagram is taken if the queue is not full before");
+	is_err(recv(r, data, 1, MSG_DONTWAIT), EAGAIN, "the next one was lost");
+	close(r);
+	close(s);
+}
 
 static void datagrams(void)
 {
@@ -602,13 +736,18 @@ int main(void)
 	reset_by_linger();
 	half_closed();
 	urgent();
+	urgent_peek();
+	connecting();
 	time_wait();
+	listen_twice();
 	shared_port();
 	families();
 	tcp_options();
+	named_options();
 	tcp_infos();
 	accepting();
 	queues();
+	small_buffer();
 	datagrams();
 	multicast();
 	peers();

@@ -109,6 +109,11 @@ for what in --help "run --help"; do
 	exits "$what" 0 "$DONJON" $what
 	like "$what prints the usage" "$out" ^usage:
 done
+for what in --help "run --help" --version syscalls; do
+	# shellcheck disable=SC2086
+	"$DONJON" $what >/dev/full 2>err
+	is "$what: what cannot be written is a failure" "$?" 125
+done
 "$DONJON" --help | grep -o -- '--[a-z][a-z-]*' | sort -u >options
 sed 's/\\-/-/g; s/Fl -/--/g' "$page" >page
 is "the manual page has all options of --help" "$(while read -r o; do grep -qF -- "$o" page || echo "$o"; done <options)" ""

@@ -19,6 +19,15 @@
 
 #define DONJON_VERSION "0.1"
 
+static int flushed(int status)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("donjon: cannot write to standard output\n", stderr);
+		return EXIT_OWN_FAILURE;
+	}
+	return status;
+}
+
 static int cmd_run(int argc, char **argv, struct sandbox_config *config)
 {
 	static char cwd[PATH_MAX];
@@ -30,7 +39,7 @@ static int cmd_run(int argc, char **argv, struct sandbox_config *config)
 		return ret;
 	if (help) {
 		fputs(options_usage, stdout);
-		return 0;
+		return flushed(0);
 	}
 	if (!config->workdir) {
 		/* The caller's directory means nothing below another root. */
@@ -60,15 +69,6 @@ static int tidy_descriptors(struct sandbox_config *config)
 			return -EBADF;
 	}
 	return (int)host_call(SYS_close_range, 3, ~0U, 0, 0, 0, 0);
-}
-
-static int flushed(int status)
-{
-	if (fflush(stdout) || ferror(stdout)) {
-		fputs("donjon: cannot write to standard output\n", stderr);
-		return EXIT_OWN_FAILURE;
-	}
-	return status;
 }
 
 int main(int argc, char **argv)

@@ -229,6 +229,16 @@ struct env {
 	size_t count;
 };
 
+/* Make room for one more. */
+static void env_grow(struct env *e)
+{
+	e->vars = reallocarray(e->vars, e->count + 2, sizeof(*e->vars));
+	if (e->vars)
+		return;
+	fputs("donjon: out of memory\n", stderr);
+	exit(EXIT_OWN_FAILURE);
+}
+
 static void env_set(struct env *e, const char *var)
 {
 	size_t len = (size_t)(strchrnul(var, '=') - var);
@@ -239,11 +249,7 @@ static void env_set(struct env *e, const char *var)
 			return;
 		}
 	}
-	e->vars = reallocarray(e->vars, e->count + 2, sizeof(*e->vars));
-	if (!e->vars) {
-		fputs("donjon: out of memory\n", stderr);
-		exit(EXIT_OWN_FAILURE);
-	}
+	env_grow(e);
 	e->vars[e->count++] = var;
 	e->vars[e->count] = NULL;
 }
@@ -399,7 +405,8 @@ static int build_env(int argc, char **argv, bool clear, struct env *e)
 {
 	int opt;
 
-	e->vars = calloc(1, sizeof(*e->vars));
+	env_grow(e);
+	e->vars[0] = NULL;
 	for (char **p = environ; !clear && *p; p++)
 		env_set(e, *p);
 	optind = 0;

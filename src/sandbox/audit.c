@@ -16,12 +16,13 @@
 /* Classes whose objects all belong to guest processes, or to files that those have open (not to
  * inodes, which stay). */
 static const char *const transient_classes[] = {
-	"task",	     "thread_group", "sighand",	 "sigqueue",	  "posix_timer", "process_group",
-	"session",   "pid",	     "mm",	 "mm_share",	  "vma",	 "exec_build",
-	"fdtable",   "file",	     "pipe",	 "pipe_buf",	  "pipe_page",	 "epoll",
-	"epitem",    "eventfd",	     "sock",	 "skb",		  "file_list",	 "flight_user",
-	"file_lock", "fasync",	     "dnotify",	 "fs_context",	  "proc_text",	 "tty",
-	"tty_file",  "timerfd",	     "signalfd", "signalfd_link", "inotify",	 "watch",
+	"task",	     "thread_group", "sighand",	   "sigqueue",	    "posix_timer", "process_group",
+	"session",   "pid",	     "mm",	   "mm_share",	    "vma",	   "exec_build",
+	"fdtable",   "file",	     "pipe",	   "pipe_buf",	    "pipe_page",   "epoll",
+	"epitem",    "eventfd",	     "sock",	   "skb",	    "file_list",   "flight_user",
+	"file_lock", "fasync",	     "dnotify",	   "fs_context",    "proc_text",   "tty",
+	"tty_file",  "timerfd",	     "signalfd",   "signalfd_link", "inotify",	   "watch",
+	"unix_addr", "nl_sock",	     "membership",
 };
 
 static void check_class(const char *name, u64 count, void *arg)

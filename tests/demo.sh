@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# A small shell script in the sandbox: `make demo`.
+# A shell script, Python and a compiler in the sandbox: `make demo`.
 set -eu
 
 DONJON=${DONJON:-build/donjon}
 
-exec "$DONJON" run -- /bin/busybox sh -c '
+"$DONJON" run -- /bin/busybox sh -c '
 title() { printf "\n== %s\n" "$1"; }
 
 title "the kernel that answers here"
@@ -42,3 +42,41 @@ if [ -e /etc/donjon-demo ]; then
 	echo "BUG: the guest's file is on the host"
 	exit 1
 fi
+
+# Programs with shared libraries, of the host's: its root is the sandbox's, but for what is written.
+exec "$DONJON" run --env LC_ALL=C.UTF-8 -- /bin/bash -euc '
+title() { printf "\n== %s\n" "$1"; }
+
+title "a dynamic program, and what it has mapped"
+echo "bash $BASH_VERSION"
+grep -c "\.so" /proc/$$/maps | xargs echo "mappings of shared libraries:"
+
+title "Python: threads, a subprocess, a web server and its client"
+python3 - <<"END"
+import http.server, subprocess, threading, urllib.request
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello over the loopback of the sandbox")
+    def log_message(self, *args):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(urllib.request.urlopen("http://127.0.0.1:%d/" % server.server_port).read().decode())
+print(subprocess.run(["uname", "-n"], capture_output=True, text=True).stdout.strip())
+END
+
+title "gcc: compile and run"
+cd /tmp
+cat >hello.c <<"END"
+#include <stdio.h>
+int main(void)
+{
+	printf("compiled and run in the sandbox\n");
+}
+END
+gcc -O2 -o hello hello.c && ./hello
+'

@@ -2,15 +2,15 @@
 
 /*
  * Typed slab caches. A class is a constant description in the binary; its state (pages, free lists,
- *counts) is in the arena's header, found by the class's name on restore.
+ * counts) is in the arena's header, found by the class's name on restore.
  *
  *	SLAB_CLASS(pipe, struct pipe, TRANSIENT(struct pipe, host_hint));
  *	struct pipe *p = slab_alloc(&slab_pipe);	// zeroed; null when memory is short
- *	slab_free(&slab_pipe, p);			// null is fine; debug builds poison and
- *check
+ *	slab_free(&slab_pipe, p);			// null is fine
  *
- * Thread-safe; takes only lc_slab, so it may be called with short locks held (it never calls the
- *host then: pages are committed by touching them).
+ * Debug builds poison freed objects and check that. Thread-safe; takes only lc_slab, so it may be
+ * called with short locks held (it never calls the host then: pages are committed by touching
+ * them).
  */
 
 #include "base/types.h"

@@ -4,9 +4,9 @@
  * Ops tables and the vault.
  *
  * An arena object must survive being mapped into another kernel process, where the binary lies
- *elsewhere. So objects never hold the address of a const table in the binary: every ops table is
- *placed in the section donjon_ops, boot copies that section into the vault (read-only pages at the
- *arena's base) and objects hold addresses in the vault.
+ * elsewhere. So objects never hold the address of a const table in the binary: every ops table is
+ * placed in the section donjon_ops, boot copies that section into the vault (read-only pages at the
+ * arena's base) and objects hold addresses in the vault.
  *
  *	DEFINE_OPS(struct file_ops, pipe_file_ops) = { .read = pipe_read, ... };
  *	file->ops = OPS(pipe_file_ops);

@@ -2,7 +2,7 @@
 
 /*
  * Intrusive red-black trees, as in Linux: the user searches and links by hand, the tree rebalances.
- *Nodes may lie in the arena. Not synchronized.
+ * Nodes may lie in the arena. Not synchronized.
  *
  *	struct rb_node **link = &root->node, *parent = NULL;
  *	while (*link) {
@@ -14,7 +14,7 @@
  *	rb_insert(root, &thing->rb, NULL);
  *
  * An augmented tree passes update, which computes what a node caches about its subtree from the
- *node and its children's caches; a user who changes a node's own part calls rb_propagate.
+ * node and its children's caches; a user who changes a node's own part calls rb_propagate.
  */
 
 #include "base/types.h"

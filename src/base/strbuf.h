@@ -2,8 +2,8 @@
 
 /*
  * Strings built piece by piece, bounded. Errors stick: after the first failed append the rest is
- *dropped, and strbuf_error tells once at the end. The contents are always NUL-terminated once
- *anything was appended; they may hold NULs themselves (length counts).
+ * dropped, and strbuf_error tells once at the end. The contents are always NUL-terminated once
+ * anything was appended; they may hold NULs themselves (length counts).
  *
  *	struct strbuf sb;
  *	strbuf_init(&sb, 1 << 20);

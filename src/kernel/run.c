@@ -1,22 +1,23 @@
 /*
  * The run loop of a task: a state machine, so that a task at rest is its state and nothing on a
- *stack (DESIGN §4).
+ * stack.
  *
  * Each turn first waits while the task is stopped, then advances run_state by one. The normal way
- *is
+ * is
  *
  *	APP -> SYSCALL_INVOKE -> SYSCALL_EXIT -> APP
  *
  * and by INTERRUPT back to APP whenever the work flags say that there is something to do before
- *guest code runs on. A handler of a call may itself set the next state (vfork, exec, exit); its
- *value is then not looked at.
+ * guest code runs on. A handler of a call may itself set the next state (vfork, exec, exit); its
+ * value is then not looked at.
  *
  * A call that was interrupted returns a restart code. INTERRUPT first takes signals. If one has a
- *handler, the code decides between EINTR and making the call again after the handler: the
- *instruction pointer goes back over the two-byte syscall instruction, as in Linux. If none has, the
- *call is made again at once, in SYSCALL_REINVOKE, without going through guest code. ERESTARTNEVER,
- *for calls that Linux never restarts, gives EINTR if a signal was taken or the task was stopped by
- *one, else the interruption was none of the guest's business and the call is made again.
+ * handler, the code decides between EINTR and making the call again after the handler: the
+ * instruction pointer goes back over the two-byte syscall instruction, as in Linux. If none has,
+ * the call is made again at once, in SYSCALL_REINVOKE, without going through guest code.
+ * ERESTARTNEVER, for calls that Linux never restarts, gives EINTR if a signal was taken or the task
+ * was stopped by one, else the interruption was none of the guest's business and the call is made
+ * again.
  */
 
 #include "kernel/task.h"

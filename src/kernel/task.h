@@ -51,8 +51,7 @@ typedef u64 sigset64; /* bit n-1: signal n */
 #define ERESTARTNEVER \
 	517 /* EINTR if a handler runs or not; reinvoked only after a stop without a signal */
 
-/* Where a task is in its run loop (DESIGN §4). Between two states it may be stopped, and then no
- * stack matters. */
+/* Where a task is in its run loop. Between two states it may be stopped: no stack matters then. */
 enum run_state {
 	RUN_APP, /* run guest code */
 	RUN_AFTER_SECCOMP_TRACE,

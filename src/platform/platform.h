@@ -239,7 +239,7 @@ void pf_space_set_crowded(struct pf_space *s, bool crowded);
 [[nodiscard]] int pf_cmpxchg32(struct pf_thread *t, struct uaddr addr, u32 old, u32 new,
 			       u32 *ret_old);
 /*
- * An output that may follow commit (DESIGN §2.5): buffered and written just before the guest goes
+ * An output that may follow commit: buffered and written just before the guest goes
  * on. The caller accepts that a fault in it goes unreported if the page vanishes meanwhile. Falls
  * back to pf_copy_out.
  */

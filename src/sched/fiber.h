@@ -4,9 +4,9 @@
  * Fibers: the kernel-side threads of control of tasks, run by a few worker threads.
  *
  * A fiber is transient: it lives outside the arena, and an arena object that points to one declares
- *that field transient. To block is to park. Parking uses a permit, as LockSupport does:
- *fiber_unpark sets it (once), fiber_park consumes it, waiting if it is not set; spurious returns
- *are allowed, so every wait is a loop around its condition:
+ * that field transient. To block is to park. Parking uses a permit, as LockSupport does:
+ * fiber_unpark sets it (once), fiber_park consumes it, waiting if it is not set; spurious returns
+ * are allowed, so every wait is a loop around its condition:
  *
  *	struct waiter w;
  *	waiter_init_fiber(&w, fiber_current());

@@ -34,14 +34,14 @@ void held_pop_mutex(const struct lock_class *class);
 
 /*
  * The life of a fiber. Only NEW, READY, RUNNING and PARKED can be seen by others; each change is
- *one atomic operation.
+ * one atomic operation.
  *
  *	NEW --start--> READY --a worker takes it--> RUNNING --parks--> PARKED --unpark--> READY
  *	                 ^------------yields-----------|
  *
  * The change RUNNING -> PARKED is made on the worker's own stack once the fiber's registers are
- *saved: before that, an unpark only sets FIBER_PERMIT, and the worker, who finds it, lets the fiber
- *go on. So a fiber that others can make READY is always entirely switched out.
+ * saved: before that, an unpark only sets FIBER_PERMIT, and the worker, who finds it, lets the
+ * fiber go on. So a fiber that others can make READY is always entirely switched out.
  */
 enum {
 	FIBER_NEW,

@@ -481,8 +481,7 @@ void uio_init_guest(struct uio *u, struct subject *s, const struct guest_iovec *
 		    unsigned int count, u64 total);
 void uio_init_kernel(struct uio *u, void *buf, size_t size);
 /* Copy at most size bytes between u and buf; returns bytes copied (short at a fault), -EFAULT if
- * none could be. No locks but sleeping ones that a fault cannot need: see DESIGN §2.5: never under
- * a short lock. */
+ * none could be. No locks but sleeping ones that a fault cannot need; never under a short lock. */
 ssize_t uio_copy_to(struct uio *u, const void *buf, size_t size); /* kernel data to the reader */
 ssize_t uio_copy_from(struct uio *u, void *buf, size_t size); /* the writer's data to kernel */
 /* Copy at most size bytes of a mapped file to a reader's guest memory, without touching them here.

@@ -1,10 +1,12 @@
 /*
  * A race for the walls of a bind mount.
  *
- *	swaprace host INSIDE OUTSIDE	swaps names in INSIDE with symbolic links to OUTSIDE, with
- *fifos, and moves directories out and in, as fast as it can, until INSIDE/stop is there. 3:
- *somebody opened a fifo. swaprace guest INSIDE COUNT	looks up COUNT paths there, and makes and
- *removes some. 1: it saw what is outside.
+ * swaprace host INSIDE OUTSIDE: swaps names in INSIDE with symbolic links to OUTSIDE, with fifos,
+ * and moves directories out and in, as fast as it can, until INSIDE/stop is there. Status 3:
+ * somebody opened a fifo.
+ *
+ * swaprace guest INSIDE COUNT: looks up COUNT paths there, and makes and removes some. Status 1: it
+ * saw what is outside.
  */
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /*
  * How long the scheduler's and the arena's primitives take; not a test. By hand:
  *
- *	make && gcc -std=gnu2x -D_GNU_SOURCE -O2 -Isrc tests/unit/bench_sched.c
- *build/release/libdonjon.a -lpthread
+ *	make
+ *	gcc -std=gnu2x -D_GNU_SOURCE -O2 -Isrc tests/unit/bench_sched.c \
+ *		build/release/libdonjon.a -lpthread
  */
 
 #include <stdatomic.h>

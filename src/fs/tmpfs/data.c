@@ -2,7 +2,7 @@
  * The contents of regular files of tmpfs.
  *
  * Small files that nobody has mapped are in the arena; others in a memfd, which belongs to one
- * inode for ever (DESIGN §6). The size is the inode's, changed with both the data's lock and
+ * inode for ever. The size is the inode's, changed with both the data's lock and
  * lc_inode_attr held.
  *
  * Space. Data in the arena are charged by size. For a memfd, which may be sparse and into which

@@ -1,5 +1,5 @@
 /*
- * Boot: the layout of the stub's region, the image with its filters, and the zygote (DESIGN §2.1).
+ * Boot: the layout of the stub's region, the image with its filters, and the zygote.
  *
  * The region lies above all guest addresses, at an address whose low 32 bits are zero, where the
  * kernel itself happens to have nothing. The kernel maps the image and the stacks there, has the

@@ -1,5 +1,5 @@
 /*
- * The two seccomp filters of a stub (DESIGN §2.2), assembled by hand.
+ * The two seccomp filters of a stub, assembled by hand.
  *
  * F0 turns every call at verified_syscall into a notification to the kernel. F1 lets
  * verified_syscall through (F0's answer is the stricter one and stands), lets a few harmless calls

@@ -1,5 +1,5 @@
 /*
- * New processes and new lanes (DESIGN §2.6).
+ * New processes and new lanes.
  *
  * A fork: the lane gets a random nonce and clones. The child is bound to its parent by its first
  * verified call, which carries the nonce (notify.c); then it maps its own lane and waits. The

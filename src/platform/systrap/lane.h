@@ -2,21 +2,20 @@
 
 /*
  * The interface between the kernel and its stubs: the one definition, compiled into both. See
- *docs/platform.md.
+ * docs/platform.md.
  *
  * A *lane* is a host thread of a stub. Its control area lies in a memfd that both map. Commands and
- *requests alternate, counted by two sequence words:
+ * requests alternate, counted by two sequence words:
  *
- *	lane:	write event n, then request = n;	wait until response == n;	do command
- *n; ... kernel:	wait until request == n, read event n;	write command n, then response = n;
- *...
+ *	lane: write event n, request = n;          wait until response == n; do command n; ...
+ *	kernel: wait until request == n, read it;  write command n, response = n;          ...
  *
  * Command LANE_RUN is over with the guest's next event, any other one with its result. While it
- *waits, the lane may spin (as the command told it to) and ends in the verified call
- *futex(&response, FUTEX_WAIT, n - 1, 0, 0, 0), whose notification is the doorbell.
+ * waits, the lane may spin (as the command told it to) and ends in the verified call
+ * futex(&response, FUTEX_WAIT, n - 1, 0, 0, 0), whose notification is the doorbell.
  *
  * All that lies here is writable by the guest at any time: the kernel reads each field once and
- *believes nothing.
+ * believes nothing.
  */
 
 #include "base/types.h"

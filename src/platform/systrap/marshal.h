@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * What a lane carries along with a system call (DESIGN §2.5.1), by the table generated from
+ * What a lane carries along with a system call, by the table generated from
  * table.def: small inputs are copied before the event; where the row says that outputs may follow
  * the call, their places are touched before it, so that the kernel knows that they can be written,
  * and may hand over the contents with the resume.

@@ -1,5 +1,5 @@
-/* Uses memory: memhog touch|map|shared|texts|sockets MIB, or memhog fork MIB CHILDREN. Exits with 0,
- * or with 3 if there was none to be had. */
+/* Uses memory: memhog touch|map|shared|texts|sockets MIB, or memhog fork MIB CHILDREN. Exits with
+ * 0, or with 3 if there was none to be had. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -163,24 +163,26 @@ static void ranges_add(const struct pf_range_usage *u, void *arg)
 	r->range[r->count++] = *u;
 }
 
-/* Add the part/whole of more to sum, in whole pages. */
+static u64 share_of(u64 bytes, u64 part, u64 whole)
+{
+	return part == whole ? bytes : (u64)((unsigned __int128)bytes * part / whole) & PAGE_MASK;
+}
+
+/* Add that share of more which part bytes of it have, in whole pages, to sum. */
 static void usage_add(struct pf_range_usage *sum, const struct pf_range_usage *more, u64 part)
 {
 	u64 whole = more->end - more->start;
 
-#define ADD(field) \
-	(sum->field += part == whole ? more->field : more->field / whole * part & PAGE_MASK)
-	ADD(rss);
-	ADD(pss);
-	ADD(shared_clean);
-	ADD(shared_dirty);
-	ADD(private_clean);
-	ADD(private_dirty);
-	ADD(referenced);
-	ADD(anonymous);
-	ADD(anon_huge);
-	ADD(swap);
-#undef ADD
+	sum->rss += share_of(more->rss, part, whole);
+	sum->pss += share_of(more->pss, part, whole);
+	sum->shared_clean += share_of(more->shared_clean, part, whole);
+	sum->shared_dirty += share_of(more->shared_dirty, part, whole);
+	sum->private_clean += share_of(more->private_clean, part, whole);
+	sum->private_dirty += share_of(more->private_dirty, part, whole);
+	sum->referenced += share_of(more->referenced, part, whole);
+	sum->anonymous += share_of(more->anonymous, part, whole);
+	sum->anon_huge += share_of(more->anon_huge, part, whole);
+	sum->swap += share_of(more->swap, part, whole);
 }
 
 /* What of [start, end) is in memory. Ranges are asked for in ascending order. */

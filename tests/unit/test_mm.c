@@ -338,6 +338,26 @@ static void body_fork(void)
 	assert_int_equal(g_subject.mm->tree.count, 2);
 }
 
+/* One mapping of the host's is two here: each has its share of what is in memory. */
+static void body_smaps(void)
+{
+	u64 a = map_rw(0, 4 * PG);
+	struct strbuf sb;
+	const char *rss;
+
+	assert_int_equal(mm_madvise(&g_subject, a, 2 * PG, MADV_DONTFORK), 0);
+	g_fake.range = (struct pf_range_usage){ .start = a, .end = a + 4 * PG, .rss = 3 * PG };
+	strbuf_init(&sb, 1 << 24);
+	assert_int_equal(mm_format_smaps(g_subject.mm, false, &sb), 0);
+	rss = strstr(strbuf_str(&sb), "Rss:                   4 kB\n");
+	assert_non_null(rss);
+	assert_non_null(strstr(rss + 1, "Rss:                   4 kB\n"));
+	strbuf_reset(&sb);
+	assert_int_equal(mm_format_smaps(g_subject.mm, true, &sb), 0);
+	assert_non_null(strstr(strbuf_str(&sb), "Rss:                   8 kB\n"));
+	strbuf_fini(&sb);
+}
+
 static void body_maps(void)
 {
 	struct mm_layout l = {};
@@ -493,6 +513,7 @@ TEST(copy, 1000)
 TEST(shared, 1000)
 TEST(fork, 0)
 TEST(maps, 1000)
+TEST(smaps, 1000)
 TEST(many, 1000)
 TEST(mremap_keep, 0)
 TEST(madvise, 1000)
@@ -505,8 +526,9 @@ int main(void)
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_mlock),
 		cmocka_unit_test(test_stack),	      cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_shared),	      cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_maps),	      cmocka_unit_test(test_many),
-		cmocka_unit_test(test_mremap_keep),   cmocka_unit_test(test_madvise),
+		cmocka_unit_test(test_maps),	      cmocka_unit_test(test_smaps),
+		cmocka_unit_test(test_many),	      cmocka_unit_test(test_mremap_keep),
+		cmocka_unit_test(test_madvise),
 	};
 
 	if (arena_create())

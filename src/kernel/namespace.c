@@ -139,7 +139,7 @@ static int unshared_make(struct task *t, u64 flags, struct unshared *u)
 	struct subject *s = &t->subject;
 	int err = 0;
 
-	if ((flags & CLONE_FS) && refcount_read(&s->fs->refs) > 1)
+	if ((flags & CLONE_FS) && atomic_load(&s->fs->users) > 1)
 		err = fs_context_fork(s->fs, &u->fs);
 	if (!err && (flags & CLONE_FILES) && fdtable_users(s->files) > 1)
 		err = fdtable_fork(s->files, ~0u, &u->files);
@@ -182,8 +182,7 @@ long task_unshare(struct task *t, u64 flags)
 	err = unshared_make(t, flags, &u);
 	if (!err)
 		unshared_commit(t, &u);
-	if (u.fs)
-		fs_context_put(u.fs);
+	fs_context_leave(u.fs);
 	if (u.files)
 		fdtable_put(u.files);
 	uts_ns_put(u.uts);

@@ -23,32 +23,47 @@ static int report(void)
 	       (getuid() == CALLER) << 4 | (geteuid() == CALLER) << 5;
 }
 
-static void run(bool unsafe_fs)
+/* Who shares the working directory with the caller of a program could change it under that. */
+enum fs { ALONE, SHARED, NO_LONGER_SHARED };
+
+static void share_fs(bool no_longer)
+{
+	struct event ready;
+	int alive[2];
+	char c;
+	event_init(&ready);
+	need(pipe(alive) == 0);
+	pid_t child = syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0);
+	if (!child) {
+		close(alive[1]);
+		if (no_longer)
+			need(unshare(CLONE_FS) == 0);
+		event_post(&ready);
+		/* The program that the parent becomes may not end us by a signal. */
+		_exit(read(alive[0], &c, 1) != 0);
+	}
+	need(child > 0);
+	event_wait(&ready);
+	event_fini(&ready);
+}
+
+static void run(enum fs fs)
 {
 	char *argv[] = { program, "report", NULL };
-	if (unsafe_fs) {
-		/* Somebody who shares the working directory could change it under the program. */
-		static char stack[16384] __attribute__((aligned(16)));
-		(void)stack;
-		pid_t child = syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0);
-		if (!child) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			pause();
-		}
-		need(child > 0);
-	}
+	if (fs != ALONE)
+		share_fs(fs == NO_LONGER_SHARED);
 	need(setresgid(CALLER, CALLER, CALLER) == 0);
 	need(setresuid(CALLER, CALLER, CALLER) == 0);
 	execv(program, argv);
 	_exit(90);
 }
 
-static int result(bool unsafe_fs, mode_t mode)
+static int result(enum fs fs, mode_t mode)
 {
 	need(chmod(program, mode) == 0);
 	pid_t child = tap_fork();
 	if (!child)
-		run(unsafe_fs);
+		run(fs);
 	int status = tap_wait(child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -81,12 +96,13 @@ int main(int argc, char **argv)
 	snprintf(program, sizeof(program), "%s/suid", dir);
 	copy_self();
 	need(chown(program, OTHER, OTHER) == 0);
-	is_int(result(false, 0755), 1 | 2 | 16 | 32, "an ordinary program");
-	is_int(result(false, 04755), 1 | 2 | 4 | 8 | 16,
+	is_int(result(ALONE, 0755), 1 | 2 | 16 | 32, "an ordinary program");
+	is_int(result(ALONE, 04755), 1 | 2 | 4 | 8 | 16,
 	       "a set-user-ID program: AT_EUID, AT_SECURE");
-	is_int(result(true, 04755) & ~4, 1 | 2 | 16 | 32,
+	is_int(result(SHARED, 04755) & ~4, 1 | 2 | 16 | 32,
 	       "its caller shares its working directory: no privilege");
-	is_int(result(false, 02755), 1 | 2 | 4 | 16 | 32, "a set-group-ID program");
+	is_int(result(NO_LONGER_SHARED, 04755), 1 | 2 | 4 | 8 | 16, "its caller does so no longer");
+	is_int(result(ALONE, 02755), 1 | 2 | 4 | 16 | 32, "a set-group-ID program");
 	unlink(program);
 	rmdir(dir);
 	return tap_end();

@@ -31,6 +31,7 @@ struct subject {
 	struct rlimits *rlimits;
 	u32 tid; /* [I] in the root pid namespace, for logs and lock owners */
 	u32 tgid; /* [I] */
+	u64 call_tsc; /* transient; the time-stamp counter when its system call began */
 	struct io_usage io;
 };
 

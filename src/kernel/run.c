@@ -124,6 +124,7 @@ static void run_app(struct task *t)
 	quick_take(t, &quick);
 	switch (event) {
 	case PF_EVENT_SYSCALL:
+		t->subject.call_tsc = __builtin_ia32_rdtsc();
 		t->syscall_nr = (int)t->regs.orig_rax;
 		t->syscall_args[0] = t->regs.rdi;
 		t->syscall_args[1] = t->regs.rsi;

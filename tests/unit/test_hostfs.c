@@ -245,6 +245,58 @@ static void body_revalidate(struct world *w)
 	world_end(w);
 }
 
+static u32 g_host_calls;
+
+static long count_call(long nr)
+{
+	g_host_calls++;
+	return 0;
+}
+
+/* As a system call: stat of path, in so many host calls. */
+static void stat_in_calls(struct world *w, const char *path, struct kstat *ret, u32 calls)
+{
+	w->s.call_tsc = __builtin_ia32_rdtsc();
+	g_host_calls = 0;
+	host_set_fault_hook(count_call);
+	assert_int_equal(at_stat(w, path, 0, ret), 0);
+	host_set_fault_hook(NULL);
+	assert_int_equal(g_host_calls, calls);
+}
+
+/* The look-up of a name tells its attributes too; an open file's are asked for by its descriptor,
+ * others' by the name. */
+static void body_attributes(struct world *w)
+{
+	struct kstat st;
+	struct file *f;
+
+	begin(w, g_dir, HOSTFS_REVALIDATE);
+	for (int i = 0; i < 2; i++) {
+		host_put("attr", i ? "longer" : "one");
+		stat_in_calls(w, "/attr", &st, 1);
+		assert_int_equal(st.size, i ? 6 : 3);
+	}
+	/* It is not known when the call began. */
+	host_put("attr", "two");
+	w->s.call_tsc = 0;
+	assert_int_equal(at_stat(w, "/attr", 0, &st), 0);
+	assert_int_equal(st.size, 3);
+	f = must_open(w, "/attr", O_RDONLY, 0);
+	for (int i = 0; i < 2; i++) {
+		host_put("attr", i ? "longer" : "one");
+		w->s.call_tsc = __builtin_ia32_rdtsc();
+		g_host_calls = 0;
+		host_set_fault_hook(count_call);
+		assert_int_equal(vfs_getattr(&w->s, &f->path, &st), 0);
+		host_set_fault_hook(NULL);
+		assert_int_equal(g_host_calls, 1);
+		assert_int_equal(st.size, i ? 6 : 3);
+	}
+	file_put(f);
+	world_end(w);
+}
+
 /* The host's /proc and /sys are empty directories here. */
 static void body_refused(struct world *w)
 {
@@ -435,6 +487,7 @@ TEST_OWN(readonly)
 TEST_OWN(readdir)
 TEST_OWN(budget)
 TEST_OWN(revalidate)
+TEST_OWN(attributes)
 TEST_OWN(refused)
 TEST_OWN(faults)
 TEST_OWN(writable)
@@ -449,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_revalidate), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_faults),	   cmocka_unit_test(test_writable),
 		cmocka_unit_test(test_deep),	   cmocka_unit_test(test_few_descriptors),
+		cmocka_unit_test(test_attributes),
 	};
 	int failed;
 

@@ -414,6 +414,47 @@ int hostfs_file_fd_get(struct file *f)
 	return f->writable ? hostfs_wfd_get(f->inode, f->readable) : hostfs_fd_get(f->inode);
 }
 
+/* Either descriptor, pinned, or -1. */
+static int pin_any(struct hostfs *fs, struct hostfs_node *n)
+{
+	int fd = pin_open(fs, n, false, NULL);
+
+	return fd >= 0 ? fd : pin_open(fs, n, true, NULL);
+}
+
+/* By its name, which may lead to another file by now. */
+static int ask_by_name(struct inode *inode, struct statx *ret_stx)
+{
+	char name[NAME_MAX_GUEST + 1];
+	bool crosses;
+	struct inode *dir = hostfs_place(hostfs_node_of(inode), name, &crosses);
+	int dirfd, err;
+
+	if (!dir)
+		return host_statx(hostfs_of(inode->sb)->root_fd - 1, "", AT_EMPTY_PATH,
+				  STATX_BASIC_STATS | STATX_BTIME, ret_stx);
+	dirfd = hostfs_fd_get(dir);
+	err = dirfd;
+	if (dirfd >= 0) {
+		err = host_statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+				 STATX_BASIC_STATS | STATX_BTIME, ret_stx);
+		hostfs_fd_put(dir);
+	}
+	inode_put(dir);
+	return err || hostfs_same_file(inode, ret_stx) ? err : -ESTALE;
+}
+
+int hostfs_ask(struct inode *inode, struct statx *ret_stx)
+{
+	int fd = pin_any(hostfs_of(inode->sb), hostfs_node_of(inode)), err;
+
+	if (fd < 0)
+		return ask_by_name(inode, ret_stx);
+	err = host_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, ret_stx);
+	hostfs_fd_put(inode);
+	return err;
+}
+
 int hostfs_attr_fd(struct inode *inode)
 {
 	struct hostfs *fs = hostfs_of(inode->sb);
@@ -425,9 +466,7 @@ int hostfs_attr_fd(struct inode *inode)
 
 	if (n->state != NODE_PLAIN)
 		return -EACCES;
-	fd = pin_open(fs, n, false, NULL);
-	if (fd < 0)
-		fd = pin_open(fs, n, true, NULL);
+	fd = pin_any(fs, n);
 	if (fd >= 0) {
 		fd = host_dup(fd);
 		hostfs_fd_put(inode);

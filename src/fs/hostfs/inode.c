@@ -58,6 +58,7 @@ static int hostfs_lookup(struct subject *s, struct inode *dir, const char *name,
 {
 	struct hostfs_node *n = hostfs_node_of(dir);
 	enum hostfs_state state = NODE_PLAIN;
+	u64 asked_tsc = __builtin_ia32_rdtsc();
 	struct statx stx;
 	int dirfd, err;
 
@@ -75,7 +76,7 @@ static int hostfs_lookup(struct subject *s, struct inode *dir, const char *name,
 	}
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	return hostfs_node_get(dir->sb, dir, name, state, &stx, ret_inode);
+	return hostfs_node_get(dir->sb, dir, name, state, &stx, asked_tsc, ret_inode);
 }
 
 /* Look again; false if another file, or none, is there now. */
@@ -83,6 +84,7 @@ static bool hostfs_revalidate(struct subject *s, struct inode *dir, const char *
 			      struct inode *inode)
 {
 	struct hostfs_node *d = hostfs_node_of(dir), *n = inode ? hostfs_node_of(inode) : NULL;
+	u64 asked_tsc = __builtin_ia32_rdtsc();
 	enum hostfs_state state;
 	struct statx stx;
 	int dirfd, err;
@@ -101,7 +103,7 @@ static bool hostfs_revalidate(struct subject *s, struct inode *dir, const char *
 	/* Of its names this is the one that is known to be there. */
 	if (!hostfs_is_at(n, dir, name))
 		hostfs_move(n, dir, name);
-	hostfs_set_attributes(inode, &stx);
+	hostfs_set_attributes(inode, &stx, asked_tsc);
 	return true;
 }
 
@@ -122,23 +124,31 @@ static int hostfs_getattr(struct subject *s, struct inode *inode, struct kstat *
 
 void hostfs_refresh(struct inode *inode)
 {
+	u64 asked_tsc = __builtin_ia32_rdtsc();
 	struct statx stx;
-	int fd;
 
-	if (hostfs_node_of(inode)->state != NODE_PLAIN)
-		return;
-	/* Of a file that is gone, what was last seen stays. */
-	fd = hostfs_attr_fd(inode);
-	if (fd < 0)
-		return;
-	if (!host_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx))
-		hostfs_set_attributes(inode, &stx);
-	host_close(fd);
+	if (hostfs_node_of(inode)->state == NODE_PLAIN && !hostfs_ask(inode, &stx))
+		hostfs_set_attributes(inode, &stx, asked_tsc);
+}
+
+/* The host was asked since s's system call began: by its look-up of the name. */
+static bool is_fresh(const struct subject *s, struct inode *inode)
+{
+	struct hostfs_node *n = hostfs_node_of(inode);
+	bool fresh;
+
+	if (!s || !s->call_tsc)
+		return false;
+	spin_lock(&inode->attr_lock, &lc_inode_attr);
+	fresh = n->asked_tsc >= s->call_tsc;
+	spin_unlock(&inode->attr_lock, &lc_inode_attr);
+	return fresh;
 }
 
 static int hostfs_getattr_fresh(struct subject *s, struct inode *inode, struct kstat *ret)
 {
-	hostfs_refresh(inode);
+	if (!is_fresh(s, inode))
+		hostfs_refresh(inode);
 	return hostfs_getattr(s, inode, ret);
 }
 
@@ -458,7 +468,7 @@ static int create_root(struct super *sb)
 	if (!hostfs_ordinary((u64)sf.f_type))
 		state = NODE_REFUSED;
 	sb->magic = (u64)sf.f_type;
-	err = hostfs_node_get(sb, NULL, "", state, &stx, &root);
+	err = hostfs_node_get(sb, NULL, "", state, &stx, 0, &root);
 	return err ? err : super_set_root(sb, root);
 }
 

@@ -45,6 +45,7 @@ struct hostfs_node {
 	bool crosses; /* [hostfs.lock] on another host mount than its parent */
 	u64 host_dev, mount_id; /* [I] */
 	u64 blocks; /* [lc_inode_attr] */
+	u64 asked_tsc; /* [lc_inode_attr] transient; when the host was asked for the attributes */
 	u32 blksize; /* [I] */
 	char *target; /* [lc_inode_attr] a symbolic link's, once read; owned */
 	int fd; /* [hostfs.lock] transient; 1 + descriptor for reading, 0: none */
@@ -76,13 +77,15 @@ static inline bool hostfs_changes(const struct super *sb)
 
 /*
  * An inode for what stx describes and stands at name in parent (null for the root). A regular file
- * of a tree that may change has one inode, whatever its names.
+ * of a tree that may change has one inode, whatever its names. asked_tsc: as of
+ * hostfs_set_attributes.
  */
 [[nodiscard]] int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
-				  enum hostfs_state state, const struct statx *stx,
+				  enum hostfs_state state, const struct statx *stx, u64 asked_tsc,
 				  struct inode **ret);
 struct inode *hostfs_evict(struct inode *inode);
-void hostfs_set_attributes(struct inode *inode, const struct statx *stx);
+/* The host was asked for stx at time-stamp asked_tsc, or later; 0: it is not known when. */
+void hostfs_set_attributes(struct inode *inode, const struct statx *stx, u64 asked_tsc);
 /* stx describes the very file of inode. */
 bool hostfs_same_file(const struct inode *inode, const struct statx *stx);
 /* Where a node is: a reference to its parent (null for the root), its name in NAME_MAX_GUEST + 1
@@ -105,8 +108,10 @@ bool hostfs_ordinary(u64 f_type);
 /* The descriptor with which file f is read; pinned. */
 [[nodiscard]] int hostfs_file_fd_get(struct file *f);
 void hostfs_fd_put(struct inode *inode);
-/* A new descriptor, perhaps an O_PATH one, of a file of any kind, to look at and change its
- * attributes; uncharged. */
+/* Ask the host for the attributes (STATX_BASIC_STATS and the time of birth) of the very file. */
+[[nodiscard]] int hostfs_ask(struct inode *inode, struct statx *ret_stx);
+/* A new descriptor, perhaps an O_PATH one, of a file of any kind, to change its attributes;
+ * uncharged. */
 [[nodiscard]] int hostfs_attr_fd(struct inode *inode);
 /* Keep the descriptors that the node has: an open file needs them. drop: one less does. */
 void hostfs_hold(struct inode *inode);
@@ -138,7 +143,7 @@ int hostfs_rename(struct subject *s, struct inode *old_dir, const char *old_name
 
 /* ---- inode.c ---- */
 
-/* Look at the host's attributes again. */
+/* Look at the host's attributes again. Of a file that is gone, what was last seen stays. */
 void hostfs_refresh(struct inode *inode);
 
 /* ---- file.c ---- */

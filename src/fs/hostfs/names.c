@@ -41,7 +41,7 @@ static int look_up_new(struct inode *dir, int dirfd, const char *name, u32 type,
 		return err;
 	if ((stx.stx_mode & S_IFMT) != type || state != NODE_PLAIN)
 		return -ESTALE;
-	return hostfs_node_get(dir->sb, dir, name, state, &stx, ret_inode);
+	return hostfs_node_get(dir->sb, dir, name, state, &stx, 0, ret_inode);
 }
 
 /* The times and link counts of a directory in which something was done. */
@@ -59,7 +59,7 @@ static int file_from_fd(struct inode *dir, const char *name, int fd, struct inod
 	int err = host_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID,
 			     &stx);
 
-	return err ? err : hostfs_node_get(dir->sb, dir, name, NODE_PLAIN, &stx, ret_inode);
+	return err ? err : hostfs_node_get(dir->sb, dir, name, NODE_PLAIN, &stx, 0, ret_inode);
 }
 
 int hostfs_make_file(struct subject *s, struct inode *dir, const char *name, u32 mode,

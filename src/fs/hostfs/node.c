@@ -25,7 +25,7 @@
 SLAB_CLASS(hostfs_node, struct hostfs_node, TRANSIENT(struct hostfs_node, fd),
 	   TRANSIENT(struct hostfs_node, wfd), TRANSIENT(struct hostfs_node, wfd_reads),
 	   TRANSIENT(struct hostfs_node, pins), TRANSIENT(struct hostfs_node, path_only),
-	   TRANSIENT(struct hostfs_node, open_link));
+	   TRANSIENT(struct hostfs_node, open_link), TRANSIENT(struct hostfs_node, asked_tsc));
 
 DECLARE_OPS(struct inode_ops, hostfs_inode_ops);
 DECLARE_OPS(struct inode_ops, hostfs_trusted_ops);
@@ -119,7 +119,7 @@ static struct timespec from_statx(const struct statx_timestamp *t)
 	return (struct timespec){ .tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec };
 }
 
-void hostfs_set_attributes(struct inode *inode, const struct statx *stx)
+void hostfs_set_attributes(struct inode *inode, const struct statx *stx, u64 asked_tsc)
 {
 	struct hostfs_node *n = hostfs_node_of(inode);
 
@@ -133,6 +133,7 @@ void hostfs_set_attributes(struct inode *inode, const struct statx *stx)
 	inode->mtime = from_statx(&stx->stx_mtime);
 	inode->ctime = from_statx(&stx->stx_ctime);
 	n->blocks = stx->stx_blocks;
+	n->asked_tsc = asked_tsc;
 	spin_unlock(&inode->attr_lock, &lc_inode_attr);
 }
 
@@ -179,7 +180,8 @@ static struct inode *find_file(struct hostfs *fs, const struct statx *stx) REQUI
 }
 
 static int node_create(struct super *sb, struct inode *parent, const char *name,
-		       enum hostfs_state state, const struct statx *stx, struct inode **ret)
+		       enum hostfs_state state, const struct statx *stx, u64 asked_tsc,
+		       struct inode **ret)
 {
 	struct hostfs_node *n = slab_alloc(&slab_hostfs_node);
 	u32 mode = stx->stx_mode;
@@ -211,19 +213,20 @@ static int node_create(struct super *sb, struct inode *parent, const char *name,
 		n->parent = parent;
 		n->crosses = n->mount_id != p->mount_id || n->host_dev != p->host_dev;
 	}
-	hostfs_set_attributes(inode, stx);
+	hostfs_set_attributes(inode, stx, asked_tsc);
 	*ret = inode;
 	return 0;
 }
 
 int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
-		    enum hostfs_state state, const struct statx *stx, struct inode **ret)
+		    enum hostfs_state state, const struct statx *stx, u64 asked_tsc,
+		    struct inode **ret)
 {
 	struct hostfs *fs = hostfs_of(sb);
 	struct inode *known = NULL, *new;
 	int err;
 
-	err = node_create(sb, parent, name, state, stx, &new);
+	err = node_create(sb, parent, name, state, stx, asked_tsc, &new);
 	if (err)
 		return err;
 	if (in_table(sb, stx) && state == NODE_PLAIN) {
@@ -237,7 +240,7 @@ int hostfs_node_get(struct super *sb, struct inode *parent, const char *name,
 	}
 	if (known) {
 		inode_put(new);
-		hostfs_set_attributes(known, stx);
+		hostfs_set_attributes(known, stx, asked_tsc);
 		if (parent)
 			hostfs_move(hostfs_node_of(known), parent, name);
 	}

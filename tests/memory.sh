@@ -18,6 +18,10 @@ limited 'echo -1000 >/proc/self/oom_score_adj 2>&1; ./memhog touch 30 & ./memhog
 is "the one that has most" "$(tail -n 1 <<<"$out")" 0
 limited './memhog fork 50 6; echo $?'
 is "pages that are shared after a fork count once" "$out" 0
+limited './memhog vfork 60; echo $?'
+is "those of a vfork, too" "$out" 0
+limited './memhog thread 1000; echo $?'
+is "a process whose first thread has ended is seen" "$out" 137
 limited './memhog touch 1000 & ./memhog touch 1000 & ./memhog touch 1000 & wait; ./memhog touch 40; echo $?'
 is "several at once" "$out" 0
 exits "the first process too" 137 "$DONJON" run --memory 64M -- ./memhog touch 1000

@@ -13,6 +13,21 @@ struct mm_share {
 [[nodiscard]] struct mm_share *mm_share_create(void);
 void mm_share_put(struct mm_share *share); /* null is fine */
 
+/*
+ * gather.c: references to all tasks, or to one for each address space, which two processes may
+ * share; as many as memory permits. gathered_put drops them.
+ */
+struct gathered {
+	struct gathered_task {
+		struct task *task;
+		const struct mm *mm; /* what it was, to tell it from others; not owned */
+	} * at;
+	u32 count, room;
+};
+void gather_tasks(struct gathered *ret);
+void gather_memories(struct gathered *ret);
+void gathered_put(struct gathered *g);
+
 /* namespace.c: a first UTS namespace; a copy of one. Null when memory is short. */
 [[nodiscard]] struct uts_ns *uts_ns_create(const char *hostname);
 [[nodiscard]] struct uts_ns *uts_ns_copy(struct uts_ns *from);

@@ -9,7 +9,6 @@
 
 #include "kernel/task.h"
 
-#include <stdlib.h>
 #include <sys/sysinfo.h>
 
 #include "host/budget.h"
@@ -18,7 +17,6 @@
 #include "mm/mm.h"
 
 #define TICK_NS 5'000'000'000 /* Linux's interval, in which the factors below are given */
-#define TASKS_MAX 32768
 
 /* ---- CPU time ---- */
 
@@ -30,59 +28,15 @@ static bool wants_cpu(const struct task *t)
 	       (state == RUN_APP || t->subject.fiber == fiber_current());
 }
 
-struct collect {
-	struct task **tasks; /* with references */
-	u32 count, room;
-	bool leaders; /* these alone */
-};
-
-static bool collect_group(struct thread_group *tg, u32 pid, void *arg)
-{
-	struct collect *c = arg;
-	struct task *t;
-
-	list_for_each(t, &tg->tasks, tg_link) {
-		if (c->leaders && t != tg->leader)
-			continue;
-		if (c->count == c->room)
-			return false;
-		task_get(t);
-		c->tasks[c->count++] = t;
-	}
-	return true;
-}
-
-/* References to all tasks (or leaders alone), as far as memory permits. */
-static void collect_all(struct collect *c, bool leaders)
-{
-	struct kernel *k = kernel_get();
-
-	*c = (struct collect){ .leaders = leaders };
-	c->room = min(__atomic_load_n(&k->task_count, __ATOMIC_RELAXED) + 16, (u32)TASKS_MAX);
-	c->tasks = calloc(c->room, sizeof(struct task *));
-	if (!c->tasks)
-		return;
-	tasks_lock();
-	group_for_each(k->pid_ns, 0, collect_group, c);
-	tasks_unlock();
-}
-
-static void collect_release(struct collect *c)
-{
-	for (u32 i = 0; i < c->count; i++)
-		task_put(c->tasks[i]);
-	free(c->tasks);
-}
-
 /* Bring the times of all tasks up to date. */
 static void update_all(void)
 {
-	struct collect c;
+	struct gathered g;
 
-	collect_all(&c, false);
-	for (u32 i = 0; i < c.count; i++)
-		(void)task_cpu_times(c.tasks[i]);
-	collect_release(&c);
+	gather_tasks(&g);
+	for (u32 i = 0; i < g.count; i++)
+		(void)task_cpu_times(g.at[i].task);
+	gathered_put(&g);
 }
 
 static bool sum_group(struct thread_group *tg, u32 pid, void *arg)
@@ -200,15 +154,15 @@ static struct kernel_memory host_memory(void)
 	return m;
 }
 
-/* What processes have in memory that is theirs; what several share counts for each. */
+/* What processes have in memory that is theirs; pages that several share count for each. */
 static struct mm_resident all_resident(void)
 {
 	struct mm_resident sum = {};
-	struct collect c;
+	struct gathered g;
 
-	collect_all(&c, true);
-	for (u32 i = 0; i < c.count; i++) {
-		struct mm *mm = task_get_mm(c.tasks[i]);
+	gather_memories(&g);
+	for (u32 i = 0; i < g.count; i++) {
+		struct mm *mm = task_get_mm(g.at[i].task);
 
 		if (mm) {
 			struct mm_resident r = mm_resident(mm);
@@ -219,7 +173,7 @@ static struct mm_resident all_resident(void)
 			mm_put(mm);
 		}
 	}
-	collect_release(&c);
+	gathered_put(&g);
 	return sum;
 }
 

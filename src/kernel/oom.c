@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "host/budget.h"
@@ -28,46 +27,8 @@
 #define DYING_WAIT 5'000'000LL
 #define DYING_TRIES 200
 #define ADJ_NEVER (-1000)
-#define GROUPS_MAX 32768
 
-struct candidates {
-	struct task **leaders; /* with references */
-	u32 count, room;
-};
-
-static bool collect_leader(struct thread_group *tg, u32 pid, void *arg)
-{
-	struct candidates *c = arg;
-
-	if (c->count == c->room)
-		return false;
-	task_get(tg->leader);
-	c->leaders[c->count++] = tg->leader;
-	return true;
-}
-
-static void candidates_get(struct candidates *c)
-{
-	struct kernel *k = kernel_get();
-
-	*c = (struct candidates){};
-	c->room = min(__atomic_load_n(&k->task_count, __ATOMIC_RELAXED) + 16, (u32)GROUPS_MAX);
-	c->leaders = calloc(c->room, sizeof(struct task *));
-	if (!c->leaders)
-		return;
-	tasks_lock();
-	group_for_each(k->pid_ns, 1, collect_leader, c);
-	tasks_unlock();
-}
-
-static void candidates_put(struct candidates *c)
-{
-	for (u32 i = 0; i < c->count; i++)
-		task_put(c->leaders[i]);
-	free(c->leaders);
-}
-
-/* Bytes that the process has of its own; shared: pages that several share count in part. */
+/* Bytes that the process of t has of its own; share: pages that several share count in part. */
 static u64 own_bytes(struct task *t, bool share)
 {
 	struct mm *mm = task_get_mm(t);
@@ -86,22 +47,22 @@ static u64 own_bytes(struct task *t, bool share)
 	return bytes;
 }
 
-static u64 total_bytes(const struct candidates *c, bool share)
+static u64 total_bytes(const struct gathered *g, bool share)
 {
 	u64 sum = host_memory_charged();
 
-	for (u32 i = 0; i < c->count; i++)
-		sum += own_bytes(c->leaders[i], share);
+	for (u32 i = 0; i < g->count; i++)
+		sum += own_bytes(g->at[i].task, share);
 	return sum;
 }
 
-static struct task *pick(const struct candidates *c, u64 limit)
+static struct task *pick(const struct gathered *g, u64 limit)
 {
 	struct task *worst = NULL;
 	s64 most = INT64_MIN;
 
-	for (u32 i = 0; i < c->count; i++) {
-		struct task *t = c->leaders[i];
+	for (u32 i = 0; i < g->count; i++) {
+		struct task *t = g->at[i].task;
 		s32 adj = __atomic_load_n(&t->tg->oom_score_adj, __ATOMIC_RELAXED);
 		u64 bytes = own_bytes(t, false);
 		s64 points = (s64)bytes + adj * (s64)(limit / 1000);
@@ -148,18 +109,18 @@ static void kill_and_wait(struct task *t)
 static u64 oom_look(u64 limit)
 {
 	struct task *victim = NULL;
-	struct candidates c;
+	struct gathered g;
 	u64 used;
 
-	candidates_get(&c);
-	used = total_bytes(&c, false);
+	gather_memories(&g);
+	used = total_bytes(&g, false);
 	if (used > limit)
-		used = total_bytes(&c, true);
+		used = total_bytes(&g, true);
 	if (used > limit)
-		victim = pick(&c, limit);
+		victim = pick(&g, limit);
 	if (victim)
 		kill_and_wait(victim);
-	candidates_put(&c);
+	gathered_put(&g);
 	return used < limit ? limit - used : 0;
 }
 

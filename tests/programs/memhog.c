@@ -1,8 +1,9 @@
-/* Uses memory: memhog touch|map|shared|texts|sockets MIB, or memhog fork MIB CHILDREN. Exits with
- * 0, or with 3 if there was none to be had. */
+/* Uses memory: memhog touch|map|shared|texts|sockets|vfork|thread MIB, or memhog fork MIB CHILDREN.
+ * Exits with 0, or with 3 if there was none to be had. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +70,35 @@ static int fill_sockets(size_t size)
 	return 0;
 }
 
+static void touch(size_t size)
+{
+	const size_t piece = 1 << 20;
+
+	/* Piece by piece, since one mapping that is too large is refused. */
+	for (size_t done = 0; done < size; done += piece)
+		memset(get(piece, MAP_PRIVATE), 1, piece);
+}
+
+/* Share the memory with a child for a while. */
+static int run_vfork(void)
+{
+	if (vfork() == 0) {
+		sleep(1);
+		_exit(0);
+	}
+	return 0;
+}
+
+/* In a process whose first thread has ended. */
+static void *touch_alone(void *arg)
+{
+	touch((size_t)arg);
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
-	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) << 20 : 0, piece = 1 << 20;
+	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) << 20 : 0;
 	int children = argc > 3 ? atoi(argv[3]) : 0, status, bad = 0;
 	struct sysinfo si;
 
@@ -92,9 +119,16 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "texts"))
 		return keep_texts(size);
-	/* Piece by piece, since one mapping that is too large is refused. */
-	for (size_t done = 0; done < size; done += piece)
-		memset(get(piece, MAP_PRIVATE), 1, piece);
+	if (!strcmp(argv[1], "thread")) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, touch_alone, (void *)size))
+			return 2;
+		pthread_exit(NULL);
+	}
+	touch(size);
+	if (!strcmp(argv[1], "vfork"))
+		return run_vfork();
 	for (int i = 0; i < children; i++) {
 		if (fork() == 0) {
 			sleep(1);

@@ -94,13 +94,6 @@ bool signal_mask_lend(struct task *t)
 	return lend;
 }
 
-void signal_mask_back(struct task *t, sigset64 mask)
-{
-	atomic_store_explicit(&t->mask_lent, false, memory_order_release);
-	if (mask != t->blocked)
-		signal_set_blocked(t, mask);
-}
-
 void signal_set_temporary_mask(struct task *t, sigset64 mask)
 {
 	t->saved_blocked = t->blocked;
@@ -235,6 +228,40 @@ out:
 	if (sig)
 		return sig;
 	return err == -EINTR ? -EINTR : -EAGAIN;
+}
+
+/* Signals were sent while nobody knew t's mask: what it ignores would not have been queued, and
+ * what it blocks would not have woken it. */
+static void signal_review(struct task *t)
+{
+	struct sighand *h = t->sighand;
+	sigset64 kept;
+	siginfo_t info;
+
+	spin_lock(&h->lock, &lc_sighand);
+	kept = t->blocked;
+	for (int sig = 1; sig <= GUEST_NSIG; sig++)
+		if (!signal_is_ignored(h, sig))
+			kept |= SIGMASK(sig);
+	while (dequeue(t, kept, &info))
+		;
+	signal_recalc(t);
+	spin_unlock(&h->lock, &lc_sighand);
+}
+
+void signal_mask_back(struct task *t, sigset64 mask)
+{
+	struct sighand *h = t->sighand;
+	bool sent;
+
+	spin_lock(&h->lock, &lc_sighand);
+	atomic_store_explicit(&t->mask_lent, false, memory_order_relaxed);
+	sent = signal_pending(t);
+	spin_unlock(&h->lock, &lc_sighand);
+	if (mask != t->blocked)
+		signal_set_blocked(t, mask);
+	if (unlikely(sent))
+		signal_review(t);
 }
 
 /* ---- on the way back to guest code ---- */

@@ -48,9 +48,9 @@ int signal_post(struct task *t, const siginfo_t *info, bool group, struct sigque
  * then be told. */
 int signal_queue(struct task *t, const siginfo_t *info, bool group, struct sigqueue *pre,
 		 int *ret_note) REQUIRES(lc_tasks, lc_sighand);
-/* Make t look for signals; kill: end its sleep and stops whatever they are. */
 /* The handlers say that sig is to be ignored. */
 bool signal_is_ignored(const struct sighand *h, int sig) REQUIRES(lc_sighand);
+/* Make t look for signals; kill: end its sleep and stops whatever they are. */
 void signal_wake(struct task *t, bool kill) REQUIRES(lc_sighand);
 /* Give every thread of the group but except SIGKILL. */
 void signal_zap_others(struct thread_group *tg, const struct task *except)

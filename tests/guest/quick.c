@@ -196,6 +196,80 @@ static void test_masks(void)
 	   "an address above all");
 }
 
+static void on_signal_step(int signal)
+{
+	(void)signal;
+	shared->step++;
+}
+
+/* Have signals come at any time, but not before the last one was handled, if it is. */
+static pid_t send_often(int signal, bool handled)
+{
+	pid_t parent = getpid(), pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (unsigned i = 0, sent = shared->step; kill(parent, signal) == 0; i++) {
+			if (handled)
+				await_step(++sent);
+			for (unsigned wait = i * 7919 % 1000; wait > 0; wait--)
+				__builtin_ia32_pause();
+		}
+		_exit(0);
+	}
+	need(pid > 0);
+	return pid;
+}
+
+static void test_one_set(void)
+{
+	sigset_t none, one, set;
+	bool swapped = true;
+	pid_t pid;
+
+	sigemptyset(&none);
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR2);
+	need(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
+	signal(SIGUSR1, on_signal_step);
+	pid = send_often(SIGUSR1, true);
+	for (int i = 0; i < 20000 && swapped; i++) {
+		set = i % 2 ? none : one;
+		need(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &set, &set, 8) == 0);
+		swapped = sigismember(&set, SIGUSR2) == i % 2;
+	}
+	ok(swapped, "the old set takes the place of the new one");
+	need(kill(pid, SIGKILL) == 0);
+	finish(pid);
+	need(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
+}
+
+/* A signal that is ignored when it is sent interrupts nothing. */
+static void test_ignored(void)
+{
+	static char buf[256 * 1024];
+	int fd[2], whole = 0, rounds = 1000;
+	pid_t reader, sender;
+
+	need(pipe(fd) == 0);
+	reader = fork();
+	if (reader == 0) {
+		close(fd[1]);
+		while (read(fd[0], buf, sizeof(buf)) > 0)
+			;
+		_exit(0);
+	}
+	need(reader > 0);
+	sender = send_often(SIGURG, false);
+	for (int i = 0; i < rounds; i++)
+		whole += write(fd[1], buf, sizeof(buf)) == sizeof(buf);
+	is_int(whole, rounds, "ignored signals interrupt no call");
+	need(kill(sender, SIGKILL) == 0);
+	finish(sender);
+	close(fd[0]);
+	close(fd[1]);
+	finish(reader);
+}
+
 static void *ids(void *arg)
 {
 	int *id = arg;
@@ -320,6 +394,8 @@ int main(void)
 	test_keeps_ignored();
 	test_other_thread_takes();
 	test_masks();
+	test_one_set();
+	test_ignored();
 	test_ids();
 	test_brk();
 	test_fs_base();

@@ -46,6 +46,9 @@ static bool quick_sigmask(struct lane *lane, const greg_t *g)
 
 	if (g[REG_R10] != sizeof(mask))
 		return false;
+	/* Should the kernel have to make the call after all, it must find the set as it was. */
+	if (set && old && old - set + sizeof(mask) - 1 < 2 * sizeof(mask) - 1)
+		return false;
 	if (set) {
 		if (!in_guest(set, sizeof(mask)) ||
 		    guest_copy(&mask, (const void *)set, sizeof(mask)))

@@ -252,10 +252,7 @@ static int waiters_wait(struct subject *s, struct futex_waiter *w,
 		if (ret)
 			break;
 		waiter_enqueue(&w[queued], b);
-		ret = words[queued].val > UINT32_MAX ?
-			      -EAGAIN :
-			      waiter_compare(s, &w[queued], words[queued].word.addr,
-					     (u32)words[queued].val);
+		ret = waiter_compare(s, &w[queued], words[queued].word.addr, words[queued].val);
 	}
 	while (!ret && all_queued(w, count))
 		ret = clock_deadline_park(until);

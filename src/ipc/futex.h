@@ -27,7 +27,7 @@ struct futex_ref {
 #define FUTEX_WAITV_MAX_WORDS 128U
 struct futex_waitv_word {
 	struct futex_ref word;
-	u64 val;
+	u32 val;
 };
 [[nodiscard]] int futex_wait_many(struct subject *s, const struct futex_waitv_word *words,
 				  u32 count, const struct clock_deadline *until);

@@ -219,12 +219,12 @@ static int fetch_waitv(struct task *t, struct uaddr uwaiters, u32 count,
 
 	for (u32 i = 0; i < count && !err; i++) {
 		if (in[i].flags & ~(u32)(FUTEX_32 | FUTEX_PRIVATE_FLAG) ||
-		    !(in[i].flags & FUTEX_32) || in[i].__reserved)
+		    !(in[i].flags & FUTEX_32) || in[i].__reserved || in[i].val > UINT32_MAX)
 			return -EINVAL;
 		ret[i] = (struct futex_waitv_word){
 			.word = { .addr = UADDR(in[i].uaddr),
 				  .private_ = in[i].flags & FUTEX_PRIVATE_FLAG },
-			.val = in[i].val,
+			.val = (u32)in[i].val,
 		};
 	}
 	return err;

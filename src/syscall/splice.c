@@ -278,6 +278,7 @@ long sys_vmsplice(struct task *t, int fd, struct uaddr uiov, u64 count, u32 flag
 	ret = iov_fetch(t, uiov, count, &set);
 	if (!ret) {
 		uio_init_guest(&u, &t->subject, set.iov, set.count, set.total);
+		u.nowait = flags & SPLICE_F_NONBLOCK;
 		if (!set.total)
 			ret = 0;
 		else if (!splice_is_pipe(f))

@@ -516,6 +516,8 @@ static void test_waitv(void)
 	is_err(syscall(SYS_futex_waitv, w, 1, 0, NULL, 0), EINVAL, "reserved");
 	w[0] = (struct waitv){ 0, 8, 2, 0 };
 	is_err(syscall(SYS_futex_waitv, w, 1, 0, NULL, 0), EFAULT, "a bad word");
+	w[0] = (struct waitv){ 1UL << 32, (uintptr_t)&several[0], 2, 0 };
+	is_err(syscall(SYS_futex_waitv, w, 1, 0, NULL, 0), EINVAL, "a value of more than 32 bits");
 }
 
 int main(void)

@@ -245,6 +245,7 @@ static void test_vmsplice(void)
 	iov[1] = (struct iovec){ text + 3, 20 };
 	is_int(vmsplice(p[0], iov, 2, 0), 9, "vmsplice from the pipe");
 	ok(memcmp(text, "to memory", 9) == 0, "the bytes");
+	is_err(vmsplice(p[0], iov, 2, SPLICE_F_NONBLOCK), EAGAIN, "nothing in the pipe");
 	iov[0] = (struct iovec){ one, 4 };
 	is_err(vmsplice(file, iov, 1, 0), EBADF, "vmsplice to a file");
 	is_err(vmsplice(p[1], iov, 1, 0x20), EINVAL, "unknown flags");

@@ -464,6 +464,7 @@ static int apply_op(struct subject *s, struct uaddr addr, u32 op, u32 arg, u32 *
 		old = seen;
 		if (fiber_killed(s->fiber))
 			return -EINTR;
+		fiber_yield(); /* somebody may go on changing the word */
 	}
 	return ret;
 }

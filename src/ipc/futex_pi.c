@@ -306,7 +306,6 @@ int futex_lock_pi(struct subject *s, struct futex_ref word, bool try,
 	const struct futex_pi_hooks *hooks = OPS(futex_pi_task_hooks);
 	struct pi_waiter w = { .self = hooks->self(s), .fiber = s->fiber };
 	u32 val, owner, waited_for = 0;
-	bool again = false;
 	int ret;
 
 	list_init(&w.link);
@@ -314,11 +313,12 @@ int futex_lock_pi(struct subject *s, struct futex_ref word, bool try,
 	w.tid = hooks->tid(s);
 	w.priority = hooks->priority(s);
 	ret = futex_find_key(s, word, &w.key);
-	while (!ret) {
+	for (bool again = false; !ret; again = true) {
 		/* Somebody may go on changing the word. */
 		if (again && fiber_interrupted(s->fiber))
 			return -EINTR;
-		again = true;
+		if (again)
+			fiber_yield();
 		ret = load_in32(s, word.addr, &val);
 		if (ret)
 			break;
@@ -428,6 +428,7 @@ int futex_unlock_pi(struct subject *s, struct futex_ref word)
 		}
 		if (fiber_killed(s->fiber))
 			return -EINTR;
+		fiber_yield();
 	}
 }
 

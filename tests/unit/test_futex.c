@@ -14,8 +14,45 @@
 #include "sched/timer.h"
 #include "unit/mm_fixture.h"
 
-/* Nobody here takes a lock with priority inheritance; the kernel's hooks would need its tasks. */
-DEFINE_OPS(struct futex_pi_hooks, futex_pi_task_hooks) = {};
+/* Of locks with priority inheritance only this is tested here: who looks for an owner while the
+ * word names another one each time lets others run. */
+static struct {
+	struct futex_pi_task self;
+	u32 *word;
+	unsigned int changes;
+	bool steady;
+} g_pi;
+
+static struct futex_pi_task *pi_self(struct subject *s)
+{
+	return &g_pi.self;
+}
+
+static u32 pi_tid(struct subject *s)
+{
+	return 1;
+}
+
+static u32 pi_priority(struct subject *s)
+{
+	return 0;
+}
+
+static struct futex_pi_task *pi_find(struct subject *s, u32 tid)
+{
+	if (!g_pi.steady && g_pi.changes < 1'000'000) {
+		g_pi.changes++;
+		++*g_pi.word;
+	}
+	return NULL;
+}
+
+DEFINE_OPS(struct futex_pi_hooks, futex_pi_task_hooks) = {
+	.self = pi_self,
+	.tid = pi_tid,
+	.priority = pi_priority,
+	.find = pi_find,
+};
 
 #define CHECK(x) \
 	do { \
@@ -81,6 +118,36 @@ static void await(_Atomic int *done, int count)
 {
 	while (*done < count)
 		fiber_yield();
+}
+
+static void locker_fiber(void *arg)
+{
+	struct sleeper *w = arg;
+	struct clock_deadline until;
+
+	w->s = g_subject;
+	w->s.fiber = fiber_current();
+	clock_deadline_begin(&until, CLOCK_REALTIME, NO_DEADLINE);
+	w->ret = futex_lock_pi(&w->s, word_at(w->word), false, &until);
+	clock_deadline_end(&until);
+	(*w->done)++;
+}
+
+static void body_changing(void)
+{
+	u64 a = map_rw(0, PG);
+	_Atomic int done = 0;
+	struct sleeper w = { .word = a, .done = &done };
+
+	g_pi.word = value_at(a);
+	*g_pi.word = 100;
+	fiber_start(fiber_create(locker_fiber, &w));
+	for (int i = 0; i < 10; i++)
+		fiber_yield();
+	g_pi.steady = true;
+	await(&done, 1);
+	assert_int_equal(w.ret, -ESRCH);
+	assert_in_range(g_pi.changes, 1, 999'999);
 }
 
 static void body_counts(void)
@@ -243,6 +310,7 @@ static void run_fiber(void *arg)
 	}
 
 TEST(counts, 1)
+TEST(changing, 1)
 TEST(robust, 1)
 TEST(storm, 2)
 
@@ -250,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_changing),
 		cmocka_unit_test(test_robust),
 		cmocka_unit_test(test_storm),
 	};

@@ -37,18 +37,22 @@ struct dnotify {
 	_Atomic int fd; /* [a] by which F_NOTIFY was made */
 };
 
+/* Whom to tell, and how. */
+struct recipient {
+	struct pid *pid; /* owned; null: nobody */
+	int type; /* F_OWNER_* */
+	u32 uid, euid; /* of who set the owner */
+	int sig; /* 0: SIGIO */
+	int fd; /* by which O_ASYNC was set */
+};
+
 struct fasync {
 	struct waiter waiter; /* [file's pos_lock] on the file's queue with O_ASYNC */
 	struct timer timer;
 	struct file *file; /* [I] not owned */
 	_Atomic u32 events; /* [a] not yet told */
 	struct dnotify *dnotify; /* [file's pos_lock] owned, or null */
-	/* By file->lock: */
-	struct pid *pid; /* owned; null: nobody */
-	int type; /* F_OWNER_* */
-	u32 uid, euid; /* of who set the owner */
-	int sig; /* 0: SIGIO */
-	int fd; /* by which O_ASYNC was set */
+	struct recipient to; /* [file->lock] */
 };
 
 SLAB_CLASS(fasync, struct fasync, TRANSIENT(struct fasync, timer.slot));
@@ -87,76 +91,87 @@ static struct fasync *fasync_make(struct file *f)
 /* ---- signals ---- */
 
 /* sigio_perm of Linux. */
-static bool may_signal(const struct fasync *a, struct task *t)
+static bool may_signal(const struct recipient *to, struct task *t)
 {
 	const struct cred *c = task_get_cred(t);
-	bool ret = a->euid == 0 || a->euid == c->suid || a->euid == c->uid || a->uid == c->suid ||
-		   a->uid == c->uid;
+	bool ret = to->euid == 0 || to->euid == c->suid || to->euid == c->uid ||
+		   to->uid == c->suid || to->uid == c->uid;
 
 	cred_put(c);
 	return ret;
 }
 
-static void send_one(const struct fasync *a, struct task *t, const siginfo_t *info)
+static void send_one(const struct recipient *to, struct task *t, const siginfo_t *info)
 	REQUIRES(lc_tasks)
 {
 	siginfo_t plain;
 
-	if (!t || !may_signal(a, t))
+	if (!t || !may_signal(to, t))
 		return;
-	if (signal_post(t, info, a->type != F_OWNER_TID, NULL) == -EAGAIN) {
+	if (signal_post(t, info, to->type != F_OWNER_TID, NULL) == -EAGAIN) {
 		siginfo_kernel(&plain, SIGIO); /* the queue is full */
-		(void)signal_post(t, &plain, a->type != F_OWNER_TID, NULL);
+		(void)signal_post(t, &plain, to->type != F_OWNER_TID, NULL);
 	}
 }
 
-/* a: a copy, with its own reference to the pid. */
-static void send(const struct fasync *a, int code, u32 band)
+/* to: a copy, with its own reference to the pid. */
+static void send(const struct recipient *to, int code, u32 band)
 {
 	struct thread_group *tg, *next;
 	siginfo_t info;
 
-	siginfo_kernel(&info, a->sig ? a->sig : SIGIO);
-	if (a->sig) {
+	siginfo_kernel(&info, to->sig ? to->sig : SIGIO);
+	if (to->sig) {
 		info.si_code = code;
 		info.si_band = (long)band;
-		info.si_fd = a->fd;
+		info.si_fd = to->fd;
 	}
 	tasks_lock();
-	if (a->type == F_OWNER_TID)
-		send_one(a, a->pid->task, &info);
-	else if (a->type == F_OWNER_PID && a->pid->tg)
-		send_one(a, a->pid->tg->leader, &info);
-	else if (a->type == F_OWNER_PGRP && a->pid->pgrp)
-		list_for_each_safe(tg, next, &a->pid->pgrp->members, pgrp_link)
-			send_one(a, tg->leader, &info);
+	if (to->type == F_OWNER_TID)
+		send_one(to, to->pid->task, &info);
+	else if (to->type == F_OWNER_PID && to->pid->tg)
+		send_one(to, to->pid->tg->leader, &info);
+	else if (to->type == F_OWNER_PGRP && to->pid->pgrp)
+		list_for_each_safe(tg, next, &to->pid->pgrp->members, pgrp_link)
+			send_one(to, tg->leader, &info);
 	tasks_unlock();
 }
 
-/* A copy of f's owner and signal, with its own reference to the pid. False: there is no owner. */
-static bool fasync_copy(struct file *f, struct fasync *ret)
+/* A copy of what f has, with its own reference to the pid. False: there is no owner. */
+static bool recipient_get(struct file *f, struct recipient *ret)
 {
 	spin_lock(&f->lock, &lc_file);
-	*ret = *f->fasync;
+	*ret = f->fasync->to;
 	if (ret->pid)
 		pid_get(ret->pid);
 	spin_unlock(&f->lock, &lc_file);
 	return ret->pid;
 }
 
+static bool has_owner(struct file *f)
+{
+	struct recipient to;
+	bool ret = recipient_get(f, &to);
+
+	if (ret)
+		pid_put(to.pid);
+	return ret;
+}
+
 static void fasync_expire(struct timer *timer)
 {
-	struct fasync *a = container_of(timer, struct fasync, timer), copy;
+	struct fasync *a = container_of(timer, struct fasync, timer);
 	u32 events = atomic_exchange(&a->events, 0);
 	struct file *f = a->file;
+	struct recipient to;
 
-	if (!fasync_copy(f, &copy))
+	if (!recipient_get(f, &to))
 		return;
 	if (f->readable && events & (EPOLLIN | EPOLLRDNORM | EPOLLHUP | EPOLLRDHUP))
-		send(&copy, POLL_IN, EPOLLIN | EPOLLRDNORM);
+		send(&to, POLL_IN, EPOLLIN | EPOLLRDNORM);
 	if (f->writable && events & (EPOLLOUT | EPOLLWRNORM | EPOLLERR))
-		send(&copy, POLL_OUT, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
-	pid_put(copy.pid);
+		send(&to, POLL_OUT, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+	pid_put(to.pid);
 }
 
 DEFINE_OPS(struct timer_ops, fasync_timer_ops) = { .expire = fasync_expire };
@@ -189,7 +204,7 @@ int fasync_update(struct file *f, int fd)
 	mutex_lock(&f->pos_lock, &lc_file_pos);
 	if (f->flags & O_ASYNC && !a->waiter.queue) {
 		spin_lock(&f->lock, &lc_file);
-		a->fd = fd;
+		a->to.fd = fd;
 		spin_unlock(&f->lock, &lc_file);
 		waitq_add(q, &a->waiter, ~0U);
 		(void)file_poll(f); /* from now on every change is announced */
@@ -205,13 +220,13 @@ int fasync_update(struct file *f, int fd)
 static void dnotify_expire(struct timer *timer)
 {
 	struct dnotify *d = container_of(timer, struct dnotify, timer);
-	struct fasync copy;
+	struct recipient to;
 
-	if (!inotify_drain(d->in) || !fasync_copy(d->file, &copy))
+	if (!inotify_drain(d->in) || !recipient_get(d->file, &to))
 		return;
-	copy.fd = d->fd;
-	send(&copy, POLL_MSG, EPOLLIN | EPOLLRDNORM | EPOLLMSG);
-	pid_put(copy.pid);
+	to.fd = d->fd;
+	send(&to, POLL_MSG, EPOLLIN | EPOLLRDNORM | EPOLLMSG);
+	pid_put(to.pid);
 }
 
 DEFINE_OPS(struct timer_ops, dnotify_timer_ops) = { .expire = dnotify_expire };
@@ -278,7 +293,7 @@ int fasync_watch_directory(struct task *t, struct file *f, int fd, u32 mask, str
 	struct dnotify *d;
 	int ret = -ENOMEM;
 
-	if (a && mask & ~(u32)DN_MULTISHOT && !a->pid)
+	if (a && mask & ~(u32)DN_MULTISHOT && !has_owner(f))
 		ret = fasync_set_owner(t, f, &self);
 	else if (a)
 		ret = 0;
@@ -311,7 +326,7 @@ static void fasync_release(struct file *f)
 	dnotify_destroy(a->dnotify);
 	waitq_remove(&a->waiter);
 	timer_cancel_sync(&a->timer);
-	pid_put(a->pid);
+	pid_put(a->to.pid);
 	slab_free(&slab_fasync, a);
 }
 
@@ -347,11 +362,11 @@ int fasync_set_owner(struct task *t, struct file *f, const struct file_owner_ex 
 		return -ENOMEM;
 	}
 	spin_lock(&f->lock, &lc_file);
-	old = a->pid;
-	a->pid = pid;
-	a->type = o->type;
-	a->uid = t->subject.cred->uid;
-	a->euid = t->subject.cred->euid;
+	old = a->to.pid;
+	a->to.pid = pid;
+	a->to.type = o->type;
+	a->to.uid = t->subject.cred->uid;
+	a->to.euid = t->subject.cred->euid;
 	spin_unlock(&f->lock, &lc_file);
 	pid_put(old);
 	return 0;
@@ -366,8 +381,8 @@ void fasync_get_owner(struct task *t, struct file *f, struct file_owner_ex *ret)
 	if (!a)
 		return;
 	spin_lock(&f->lock, &lc_file);
-	ret->type = a->type;
-	pid = a->pid;
+	ret->type = a->to.type;
+	pid = a->to.pid;
 	if (pid)
 		pid_get(pid);
 	spin_unlock(&f->lock, &lc_file);
@@ -389,7 +404,7 @@ int fasync_set_signal(struct file *f, int sig)
 	if (!a)
 		return -ENOMEM;
 	spin_lock(&f->lock, &lc_file);
-	a->sig = sig;
+	a->to.sig = sig;
 	spin_unlock(&f->lock, &lc_file);
 	return 0;
 }
@@ -402,7 +417,7 @@ int fasync_get_signal(struct file *f)
 	if (!a)
 		return 0;
 	spin_lock(&f->lock, &lc_file);
-	sig = a->sig;
+	sig = a->to.sig;
 	spin_unlock(&f->lock, &lc_file);
 	return sig;
 }

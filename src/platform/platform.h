@@ -152,9 +152,10 @@ void pf_interrupt(struct pf_thread *t);
 int pf_thread_cpu(const struct pf_thread *t);
 u64 pf_thread_cpu_time(struct pf_thread *t);
 
-/* ---- what is in memory; calls the host, parks not ---- */
+/* ---- what is in memory; calls the host ---- */
 
-/* In bytes; what the space itself costs is among it. All zero and -ESRCH if the space is dead. */
+/* In bytes; what the space itself costs is among it. All zero and -ESRCH if the space is dead.
+ * Parks not. */
 struct pf_residency {
 	u64 anonymous, file, shmem; /* in memory */
 	u64 swap, page_tables;
@@ -162,7 +163,7 @@ struct pf_residency {
 };
 [[nodiscard]] int pf_space_residency(struct pf_space *s, struct pf_residency *ret);
 /* The same by ranges of addresses, in order, which need not be those that were asked to be mapped.
- */
+ * Parks; fn is called on another thread, and must not. */
 struct pf_range_usage {
 	u64 start, end;
 	u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty;

@@ -63,6 +63,7 @@ struct smaps_reader {
 	bool in_range;
 	pf_range_fn *fn;
 	void *arg;
+	int fd;
 };
 
 static void range_end(struct smaps_reader *r)
@@ -124,25 +125,35 @@ static size_t take_lines(struct smaps_reader *r, char *buf, size_t len, bool *sk
 	return len - at;
 }
 
-int pf_space_ranges(struct pf_space *s, pf_range_fn *fn, void *arg)
+static long read_smaps(void *arg)
 {
-	struct smaps_reader r = { .fn = fn, .arg = arg };
-	char path[32], buf[LINE_MAX_SIZE];
-	pid_t pid = space_pid(s);
+	struct smaps_reader *r = arg;
+	char buf[LINE_MAX_SIZE];
 	bool skipping = false;
 	size_t len = 0;
 	ssize_t n;
-	int fd;
+
+	while ((n = host_read(r->fd, buf + len, sizeof(buf) - len)) > 0)
+		len = take_lines(r, buf, len + (size_t)n, &skipping);
+	range_end(r);
+	return n;
+}
+
+int pf_space_ranges(struct pf_space *s, pf_range_fn *fn, void *arg)
+{
+	struct smaps_reader r = { .fn = fn, .arg = arg };
+	char path[32];
+	pid_t pid = space_pid(s);
+	long ret;
 
 	if (!pid)
 		return -ESRCH;
 	snprintf(path, sizeof(path), "%d/smaps", pid);
-	fd = proc_open(path);
-	if (fd < 0)
-		return fd;
-	while ((n = host_read(fd, buf + len, sizeof(buf) - len)) > 0)
-		len = take_lines(&r, buf, len + (size_t)n, &skipping);
-	range_end(&r);
-	host_close(fd);
-	return n < 0 ? (int)n : 0;
+	r.fd = proc_open(path);
+	if (r.fd < 0)
+		return r.fd;
+	/* The host walks all page tables: for many mappings that takes milliseconds. */
+	ret = pool_call(read_smaps, &r);
+	host_close(r.fd);
+	return (int)min(ret, 0L);
 }

@@ -12,34 +12,17 @@
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
-static u32 cloexec_flag(int flags)
-{
-	return flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0;
-}
-
 /* ---- pipes ---- */
 
 long sys_pipe2(struct task *t, struct uaddr ufds, int flags)
 {
 	struct file *f[2];
-	int fds[2], err;
+	int err;
 
 	if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
 		return -EINVAL;
 	err = pipe_create(&t->subject, (u32)flags, f);
-	if (err)
-		return err;
-	err = fd_install_two(&t->subject, f, cloexec_flag(flags), fds);
-	file_put(f[0]);
-	file_put(f[1]);
-	if (err)
-		return err;
-	err = copy_out(&t->subject, ufds, fds, sizeof(fds));
-	if (err) {
-		(void)!fd_close(&t->subject, fds[0]);
-		(void)!fd_close(&t->subject, fds[1]);
-	}
-	return err;
+	return err ? err : file_install_two(t, f, flags, ufds);
 }
 
 long sys_pipe(struct task *t, struct uaddr fds)

@@ -34,11 +34,6 @@ int store_sockname(struct task *t, struct uaddr addr, struct uaddr usize,
 	return err ? err : copy_out(&t->subject, usize, &name->size, sizeof(name->size));
 }
 
-static u32 cloexec_flag(int flags)
-{
-	return flags & SOCK_CLOEXEC ? FD_CLOEXEC_FLAG : 0;
-}
-
 /* type as socket(2) takes it: *ret_flags gets O_NONBLOCK. */
 static int split_type(int *type, u32 *ret_flags)
 {
@@ -62,33 +57,19 @@ long sys_socket(struct task *t, int family, int type, int protocol)
 		ret = sock_create(&t->subject, family, type, protocol, status, &f);
 	if (ret)
 		return ret;
-	ret = fd_install(&t->subject, f, 0, cloexec_flag(flags));
-	file_put(f);
-	return ret;
+	return file_install(t, f, flags);
 }
 
 long sys_socketpair(struct task *t, int family, int type, int protocol, struct uaddr ufds)
 {
-	int flags = type, fds[2], err;
+	int flags = type, err;
 	struct file *f[2];
 	u32 status;
 
 	err = split_type(&type, &status);
 	if (!err)
 		err = sock_create_pair(&t->subject, family, type, protocol, status, f);
-	if (err)
-		return err;
-	err = fd_install_two(&t->subject, f, cloexec_flag(flags), fds);
-	file_put(f[0]);
-	file_put(f[1]);
-	if (err)
-		return err;
-	err = copy_out(&t->subject, ufds, fds, sizeof(fds));
-	if (err) {
-		(void)!fd_close(&t->subject, fds[0]);
-		(void)!fd_close(&t->subject, fds[1]);
-	}
-	return err;
+	return err ? err : file_install_two(t, f, flags, ufds);
 }
 
 long socket_restart(const struct file *f, long ret, bool write)
@@ -150,7 +131,7 @@ static long accept_finish(struct task *t, struct file *listener, struct file *co
 		file_put(conn);
 		return -ECONNABORTED;
 	}
-	fd = fd_install(&t->subject, conn, 0, cloexec_flag(flags));
+	fd = fd_install(&t->subject, conn, 0, flags & SOCK_CLOEXEC ? FD_CLOEXEC_FLAG : 0);
 	if (fd < 0) {
 		sock_unaccept(listener, conn);
 		return fd;

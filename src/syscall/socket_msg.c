@@ -133,8 +133,6 @@ static int scm_fetch(struct task *t, const struct file *f, const struct guest_ms
 
 	if (!m->control_size)
 		return 0;
-	if (m->control_size > INT32_MAX)
-		return -ENOBUFS;
 	if (m->control_size > CONTROL_MAX)
 		return -ENOBUFS;
 	buf = arena_alloc(m->control_size);

@@ -38,6 +38,23 @@ long file_install(struct task *t, struct file *f, int flags)
 	return ret;
 }
 
+long file_install_two(struct task *t, struct file *f[2], int flags, struct uaddr ufds)
+{
+	int fds[2];
+	int err = fd_install_two(&t->subject, f, flags & O_CLOEXEC ? FD_CLOEXEC_FLAG : 0, fds);
+
+	file_put(f[0]);
+	file_put(f[1]);
+	if (err)
+		return err;
+	err = copy_out(&t->subject, ufds, fds, sizeof(fds));
+	if (err) {
+		(void)!fd_close(&t->subject, fds[0]);
+		(void)!fd_close(&t->subject, fds[1]);
+	}
+	return err;
+}
+
 int fetch_path(struct task *t, struct uaddr addr, char buf[PATH_MAX_GUEST])
 {
 	ssize_t ret = copy_in_string(&t->subject, buf, addr, PATH_MAX_GUEST);

@@ -16,6 +16,8 @@ struct file *file_lookup_any(struct task *t, int fd);
 
 /* Give a new file (reference taken over) the lowest descriptor; flags: O_CLOEXEC counts. */
 long file_install(struct task *t, struct file *f, int flags);
+/* The same for both of a pair, whose descriptors are stored at ufds. */
+long file_install_two(struct task *t, struct file *f[2], int flags, struct uaddr ufds);
 
 /* Fetch a path. -EFAULT, -ENAMETOOLONG. */
 [[nodiscard]] int fetch_path(struct task *t, struct uaddr addr, char buf[PATH_MAX_GUEST]);
@@ -64,7 +66,8 @@ bool task_capable(const struct task *t, int cap);
 void task_lock(struct task *t) ACQUIRE(lc_task);
 void task_unlock(struct task *t) RELEASE(lc_task);
 
-/* Shared by families. */
+/* ---- shared by families ---- */
+
 /* What a handler returns for a write to f (null: a pipe) that returned ret. broken: the reader went
  * away, perhaps after some bytes. */
 long write_result(struct task *t, const struct file *f, bool broken, long ret);

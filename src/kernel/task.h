@@ -153,7 +153,7 @@ struct task {
 	struct thread_group *tg; /* [I] owned reference, while linked [S] */
 	struct list tg_link; /* [S] in tg->tasks */
 	struct pid *pid; /* [S to change, by exec] owned: of this thread */
-	struct uts_ns *uts_ns; /* [F/t] owned; null once exited */
+	struct uts_ns *uts_ns; /* [F/t] owned */
 	struct mm_share *mm_share; /* [F/t] owned: counts the tasks that use subject.mm */
 	struct user_usage *user; /* [F/t] owned: counts of the real uid */
 	struct user_usage *charged; /* [S] owned: the user in whose count of tasks it is */
@@ -494,7 +494,7 @@ struct kernel_memory {
 [[nodiscard]] int oom_start(void);
 /* End the watch, which holds on to tasks; returns when that is done. After oom_start. */
 void oom_stop(void);
-struct kernel_memory kernel_memory(void); /* may call the host; parks not */
+struct kernel_memory kernel_memory(void); /* may call the host, and park */
 /* Permission to look into another task as ptrace(2)'s access modes; attach or only read. */
 bool task_may_access(struct task *caller, struct task *target, bool attach);
 

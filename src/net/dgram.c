@@ -105,7 +105,7 @@ ssize_t dgram_recv(struct subject *s, struct sock *sk, struct net_msg *msg)
 	struct skb *b;
 	ssize_t ret;
 
-	if (msg->flags & MSG_OOB)
+	if (msg->flags & MSG_OOB && (sk->family == AF_UNIX || sk->family == AF_NETLINK))
 		return -EOPNOTSUPP;
 	for (;;) {
 		mutex_lock(&sk->read_lock, &lc_socket);

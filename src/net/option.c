@@ -17,6 +17,7 @@
 #define SO_RCVTIMEO_NEW 66
 #define SO_SNDTIMEO_NEW 67
 #define IP_MTU_OF_LO 65535
+#define MAXSEG_MIN 88
 
 enum opt_kind {
 	OPT_BOOL, /* any int: 0 or 1 */
@@ -53,7 +54,8 @@ static const struct opt g_opts[] = {
 	{ SOL_SOCKET, SO_NO_CHECK, OPT_ANY, OPT_BOOL, 0, 0, 1 },
 	{ SOL_SOCKET, SO_TIMESTAMP, OPT_ANY, OPT_BOOL, 0, 0, 1 },
 	{ SOL_SOCKET, SO_TIMESTAMPNS, OPT_ANY, OPT_BOOL, 0, 0, 1 },
-	{ SOL_SOCKET, SO_PRIORITY, OPT_ANY, OPT_INT, 0, 0, 6 },
+	{ SOL_SOCKET, SO_PRIORITY, OPT_ANY, OPT_CLAMP, 0, INT32_MIN, INT32_MAX },
+	{ SOL_SOCKET, SO_MARK, OPT_ANY, OPT_CLAMP, 0, INT32_MIN, INT32_MAX },
 	{ SOL_SOCKET, SO_RCVLOWAT, OPT_ANY, OPT_CLAMP, 1, 1, INT32_MAX },
 	{ SOL_SOCKET, SO_INCOMING_CPU, OPT_ANY, OPT_CLAMP, -1, INT32_MIN, INT32_MAX },
 	{ SOL_SOCKET, SO_BUSY_POLL, OPT_ANY, OPT_CLAMP, 0, 0, 0 },
@@ -77,7 +79,7 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_TCP, TCP_FASTOPEN, OPT_TCP, OPT_CLAMP, 0, 0, INT32_MAX },
 	{ IPPROTO_UDPLITE, 10 /* UDPLITE_SEND_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
 	{ IPPROTO_UDPLITE, 11 /* UDPLITE_RECV_CSCOV */, OPT_UDPLITE, OPT_CLAMP, 0, 0, 65535 },
-	{ IPPROTO_IP, IP_TOS, OPT_IP, OPT_INT, 0, 0, 255 },
+	{ IPPROTO_IP, IP_TOS, OPT_IP, OPT_CLAMP, 0, 0, 255 },
 	{ IPPROTO_IP, IP_TTL, OPT_IP, OPT_DEFAULT, 64, 1, 255 },
 	{ IPPROTO_IP, IP_PKTINFO, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_RECVERR, OPT_IP, OPT_BOOL, 0, 0, 1 },
@@ -86,7 +88,10 @@ static const struct opt g_opts[] = {
 	{ IPPROTO_IP, IP_FREEBIND, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IP, IP_MTU_DISCOVER, OPT_IP, OPT_INT, 1, 0, 5 },
 	{ IPPROTO_IP, IP_MULTICAST_TTL, OPT_IP, OPT_DEFAULT, 1, 0, 255 },
-	{ IPPROTO_IP, IP_MULTICAST_ALL, OPT_IP, OPT_BOOL, 1, 0, 1 },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, OPT_IP, OPT_INT, 1, 0, 1 },
+	{ IPPROTO_IP, IP_RECVOPTS, OPT_IP, OPT_BOOL, 0, 0, 1 },
+	{ IPPROTO_IP, IP_RETOPTS, OPT_IP, OPT_BOOL, 0, 0, 1 },
+	{ IPPROTO_IP, IP_MINTTL, OPT_IP, OPT_INT, 0, 0, 255 },
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, OPT_IP, OPT_BOOL, 1, 0, 1 },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPT_IP, OPT_BOOL, 0, 0, 1 },
 	{ IPPROTO_IPV6, IPV6_V6ONLY, OPT_INET6, OPT_BOOL, 0, 0, 1 },
@@ -171,6 +176,8 @@ static int opt_store(struct sock *sk, int i, int value)
 		value = o->initial;
 	else if (value < o->lo || value > o->hi)
 		return -EINVAL;
+	else if (o->level == IPPROTO_TCP && o->name == TCP_MAXSEG && value && value < MAXSEG_MIN)
+		return -EINVAL;
 	if (o->level == IPPROTO_TCP && o->name == TCP_DEFER_ACCEPT)
 		value = defer_accept_seconds(value);
 	__atomic_store_n(&sk->opts[i], value, __ATOMIC_RELAXED);
@@ -251,11 +258,9 @@ static int set_socket(struct subject *s, struct sock *sk, int name, int value)
 		atomic_store(&sk->passcred, value != 0);
 		return 0;
 	case SO_MARK:
-		return admin ? 0 : -EPERM;
+		return admin ? 1 : -EPERM;
 	case SO_PRIORITY:
 		return (value >= 0 && value <= 6) || admin ? 1 : -EPERM;
-	case SO_RCVLOWAT:
-		return 1;
 	case SO_TYPE:
 	case SO_PROTOCOL:
 	case SO_DOMAIN:
@@ -331,8 +336,8 @@ static bool level_known(const struct sock *sk, int level)
 		return level == SOL_SOCKET || level == SOL_NETLINK;
 	if (level == IPPROTO_TCP)
 		return sk->protocol == IPPROTO_TCP;
-	return level == SOL_SOCKET || level == IPPROTO_IP || level == IPPROTO_UDP ||
-	       level == (int)sk->protocol || (level == IPPROTO_IPV6 && sk->family == AF_INET6);
+	return level == SOL_SOCKET || level == IPPROTO_IP || level == (int)sk->protocol ||
+	       (level == IPPROTO_IPV6 && sk->family == AF_INET6);
 }
 
 int sock_setopt(struct subject *s, struct file *f, int level, int name, const void *value, u32 size)
@@ -373,6 +378,8 @@ int sock_setopt(struct subject *s, struct file *f, int level, int name, const vo
 	}
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
 		n = n < 0 ? INT32_MAX : n;
+	else if (level == IPPROTO_IP && name == IP_TOS)
+		n &= 0xff;
 	return opt_store(sk, i, n);
 }
 
@@ -429,9 +436,6 @@ static bool get_socket_int(struct sock *sk, int name, int *ret)
 		return true;
 	case SO_PASSCRED:
 		*ret = (int)atomic_load(&sk->passcred);
-		return true;
-	case SO_MARK:
-		*ret = 0;
 		return true;
 	default:
 		return false;

@@ -595,6 +595,10 @@ static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 		value = sk->family == AF_UNIX ? (int)min(atomic_load(&sk->wmem), (u32)INT32_MAX) :
 						0;
 		break;
+	case SIOCOUTQNSD:
+		if (sk->protocol != IPPROTO_TCP)
+			return -ENOTTY;
+		break;
 	case SIOCATMARK:
 		if (sk->protocol != IPPROTO_TCP)
 			return -ENOTTY;

@@ -294,13 +294,13 @@ static int stream_send_check(struct sock *sk)
 	sock_lock(sk);
 	if (is_tcp(sk) && sk->state == SOCK_STATE_CONNECTING && !(sk->shutdown & SEND_SHUT)) {
 		err = -EAGAIN;
+	} else if (!is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED) {
+		err = -ENOTCONN;
 	} else if (sk->shutdown & SEND_SHUT || (is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED)) {
 		err = sock_take_error_locked(sk);
 		err = err ? err : -EPIPE;
 	} else if (sk->err) {
 		err = sock_take_error_locked(sk);
-	} else if (sk->state != SOCK_STATE_CONNECTED) {
-		err = -ENOTCONN;
 	}
 	sock_unlock(sk);
 	return err;

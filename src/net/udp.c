@@ -238,9 +238,9 @@ static int udp_shutdown(struct sock *sk, u32 how)
 	int err = 0;
 
 	sock_lock(sk);
-	if (sk->state == SOCK_STATE_CONNECTED)
-		sk->shutdown |= (u8)how;
-	else
+	/* As in Linux, it has its effect all the same. */
+	sk->shutdown |= (u8)how;
+	if (sk->state != SOCK_STATE_CONNECTED)
 		err = -ENOTCONN;
 	sock_unlock(sk);
 	sock_wake(sk, SOCK_ALL);

@@ -561,6 +561,29 @@ static void queues(void)
 	close(fd[1]);
 }
 
+static void odd_values(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), fd[2];
+
+	is_int(set(s, IPPROTO_TCP, TCP_MAXSEG, 10), -EINVAL, "TCP_MAXSEG: too little");
+	is_int(set(s, IPPROTO_TCP, TCP_MAXSEG, 0), 0, "none");
+	is_int(set(s, IPPROTO_IP, IP_TOS, 0x12c), 0, "IP_TOS: more than a byte");
+	is_int(get(s, IPPROTO_IP, IP_TOS), 0x2c, "of which a byte counts");
+	is_int(set(s, IPPROTO_IP, IP_MULTICAST_ALL, 2), -EINVAL, "IP_MULTICAST_ALL: 0 or 1");
+	is_int(set(s, IPPROTO_IP, IP_MINTTL, 5), 0, "IP_MINTTL");
+	is_int(get(s, IPPROTO_IP, IP_MINTTL), 5, "is kept");
+	close(s);
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	is_err(shutdown(s, SHUT_RD), ENOTCONN, "shutdown of an unconnected UDP socket");
+	is_int(events_of(s, POLLIN | POLLRDHUP, 0), POLLIN | POLLRDHUP, "has its effect");
+	is_int(recv(s, &fd, 1, MSG_OOB), 0, "UDP does not mind MSG_OOB");
+	close(s);
+	s = socket(AF_UNIX, SOCK_STREAM, 0);
+	need(!shutdown(s, SHUT_WR));
+	is_err(send(s, "x", 1, 0), ENOTCONN, "a unix socket without a peer has no pipe to break");
+	close(s);
+}
+
 /* Options that are names. */
 static void named_options(void)
 {
@@ -744,6 +767,7 @@ int main(void)
 	families();
 	tcp_options();
 	named_options();
+	odd_values();
 	tcp_infos();
 	accepting();
 	queues();

@@ -537,6 +537,22 @@ static int epoll_sleep(struct epoll *ep, s64 deadline)
 	return ret && !epoll_maybe_ready(ep) ? ret : 0;
 }
 
+int epoll_ready_count(struct file *epf, int most)
+{
+	struct epoll *ep = epoll_of(epf);
+	struct epitem *item;
+	int n = 0;
+
+	if (!ep)
+		return 0;
+	spin_lock(&ep->ready_lock, &lc_ready);
+	list_for_each(item, &ep->ready, ready_link)
+		if (++n >= most)
+			break;
+	spin_unlock(&ep->ready_lock, &lc_ready);
+	return n;
+}
+
 int epoll_wait_file(struct file *epf, struct epoll_event_k *events, int max, s64 deadline)
 {
 	struct epoll *ep = epoll_of(epf);

@@ -18,6 +18,8 @@ struct epoll_event_k {
  * is ep. */
 [[nodiscard]] int epoll_ctl_file(struct file *ep, int op, int fd, struct file *f,
 				 const struct epoll_event_k *ev);
+/* How many items may be ready now, counted up to most; 0 if ep is no epoll. */
+int epoll_ready_count(struct file *ep, int most);
 /* Wait until deadline (host monotonic ns; 0: do not wait) for at most max events (>= 1), into ret.
  * Returns how many, 0 at the deadline, or -EINVAL, -EINTR. */
 [[nodiscard]] int epoll_wait_file(struct file *ep, struct epoll_event_k *ret, int max,

@@ -456,7 +456,7 @@ long sys_pselect6(struct task *t, int nfds, struct uaddr in, struct uaddr out, s
 
 /* ---- epoll_wait ---- */
 
-#define EPOLL_FAST 32
+#define EPOLL_FAST 64
 #define EPOLL_BATCH 4096 /* most events of one call */
 
 static long epoll_run(struct task *t, struct file *ep, struct uaddr uevents, int max, s64 deadline)
@@ -465,8 +465,10 @@ static long epoll_run(struct task *t, struct file *ep, struct uaddr uevents, int
 	struct epoll_event_k *events = fast;
 	long ret;
 
+	/* Who asks for thousands gets few as a rule. What becomes ready while it sleeps, and is
+	 * more than that, is for the next call. */
+	max = min(max, max(epoll_ready_count(ep, EPOLL_BATCH), EPOLL_FAST));
 	if (max > EPOLL_FAST) {
-		max = min(max, EPOLL_BATCH);
 		events = arena_alloc((size_t)max * sizeof(*events));
 		if (!events)
 			return -ENOMEM;

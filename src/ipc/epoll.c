@@ -24,13 +24,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "arena/slab.h"
+#include "base/bitmap.h"
 #include "base/rbtree.h"
 #include "base/strbuf.h"
 #include "ipc/root.h"
+#include "platform/platform.h"
 #include "sched/fiber.h"
+#include "vfs/fdtable.h"
 #include "vfs/vfs.h"
 
 #define EPOLL_NEST_MAX 5
@@ -42,6 +46,7 @@ struct epoll {
 	struct refcount refs; /* its file, and each item */
 	struct mutex lock; /* class lc_epoll */
 	struct rb_root items; /* [lock] */
+	_Atomic u64 generation; /* [lock to change] bumped when items come and go */
 	struct spin ready_lock; /* class lc_ready */
 	struct list ready; /* [ready_lock] items */
 	struct list parents; /* [ready_lock] items of other epolls that watch this one */
@@ -172,6 +177,7 @@ static void item_insert(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll
 	}
 	rb_link(&item->node, parent, link);
 	rb_insert(&ep->items, &item->node, NULL);
+	atomic_fetch_add_explicit(&ep->generation, 1, memory_order_relaxed);
 }
 
 static u32 item_poll(const struct epitem *item)
@@ -201,8 +207,8 @@ static void item_attach(struct epitem *item)
 	spin_unlock(&f->lock, &lc_file);
 }
 
-/* Unlink item from everything and free it. */
-static void item_destroy(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll)
+/* Unlink item from everything. */
+static void item_detach(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll)
 {
 	spin_lock(&item->file->lock, &lc_file);
 	list_del(&item->file_link);
@@ -217,8 +223,31 @@ static void item_destroy(struct epoll *ep, struct epitem *item) REQUIRES(lc_epol
 	list_del(&item->ready_link);
 	spin_unlock(&ep->ready_lock, &lc_ready);
 	rb_erase(&ep->items, &item->node, NULL);
-	slab_free(&slab_epitem, item);
+	atomic_fetch_add_explicit(&ep->generation, 1, memory_order_relaxed);
+}
+
+/* Unlink item and free it, or with spares keep it there. */
+static void item_destroy(struct epoll *ep, struct epitem *item, struct list *spares)
+	REQUIRES(lc_epoll)
+{
+	item_detach(ep, item);
+	if (spares)
+		list_add(spares, &item->ready_link);
+	else
+		slab_free(&slab_epitem, item);
 	epoll_put(ep);
+}
+
+static struct epitem *item_create(struct list *spares)
+{
+	struct epitem *item;
+
+	if (!spares || list_empty(spares))
+		return slab_alloc(&slab_epitem);
+	item = list_first(spares, struct epitem, ready_link);
+	list_del(&item->ready_link);
+	memset(item, 0, sizeof(*item));
+	return item;
 }
 
 /* If the file is ready now, so is item. */
@@ -232,14 +261,14 @@ static void item_check(struct epoll *ep, struct epitem *item) REQUIRES(lc_epoll)
 	spin_unlock(&ep->ready_lock, &lc_ready);
 }
 
-static int item_add(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev)
-	REQUIRES(lc_epoll)
+static int item_add(struct epoll *ep, int fd, struct file *f, const struct epoll_event_k *ev,
+		    struct list *spares) REQUIRES(lc_epoll)
 {
 	struct epitem *item;
 
 	if (item_find(ep, f, fd))
 		return -EEXIST;
-	item = slab_alloc(&slab_epitem);
+	item = item_create(spares);
 	if (!item)
 		return -ENOMEM;
 	waiter_init(&item->waiter, OPS(epitem_waiter_ops));
@@ -281,7 +310,7 @@ static void item_remove(struct epoll *ep, int fd, struct file *f)
 	mutex_lock(&ep->lock, &lc_epoll);
 	item = item_find(ep, f, fd);
 	if (item)
-		item_destroy(ep, item);
+		item_destroy(ep, item, NULL);
 	mutex_unlock(&ep->lock, &lc_epoll);
 }
 
@@ -400,7 +429,7 @@ static int epoll_add_epoll(struct epoll *ep, int fd, struct file *f, const struc
 		ret = -ELOOP;
 	} else {
 		mutex_lock(&ep->lock, &lc_epoll);
-		ret = item_add(ep, fd, f, ev);
+		ret = item_add(ep, fd, f, ev, NULL);
 		mutex_unlock(&ep->lock, &lc_epoll);
 		if (!ret) {
 			ret = graph_check(epoll_of(f), ++root->epoll_visit);
@@ -412,7 +441,8 @@ static int epoll_add_epoll(struct epoll *ep, int fd, struct file *f, const struc
 	return ret;
 }
 
-int epoll_ctl_file(struct file *epf, int op, int fd, struct file *f, const struct epoll_event_k *ev)
+static int epoll_ctl_common(struct file *epf, int op, int fd, struct file *f,
+			    const struct epoll_event_k *ev, struct list *spares)
 {
 	struct epoll *ep = epoll_of(epf);
 	struct epitem *item;
@@ -430,7 +460,7 @@ int epoll_ctl_file(struct file *epf, int op, int fd, struct file *f, const struc
 	mutex_lock(&ep->lock, &lc_epoll);
 	switch (op) {
 	case EPOLL_CTL_ADD:
-		ret = item_add(ep, fd, f, ev);
+		ret = item_add(ep, fd, f, ev, spares);
 		break;
 	case EPOLL_CTL_MOD:
 		ret = item_modify(ep, fd, f, ev);
@@ -438,7 +468,7 @@ int epoll_ctl_file(struct file *epf, int op, int fd, struct file *f, const struc
 	case EPOLL_CTL_DEL:
 		item = item_find(ep, f, fd);
 		if (item)
-			item_destroy(ep, item);
+			item_destroy(ep, item, spares);
 		else
 			ret = -ENOENT;
 		break;
@@ -446,6 +476,80 @@ int epoll_ctl_file(struct file *epf, int op, int fd, struct file *f, const struc
 		ret = -EINVAL;
 	}
 	mutex_unlock(&ep->lock, &lc_epoll);
+	return ret;
+}
+
+int epoll_ctl_file(struct file *epf, int op, int fd, struct file *f, const struct epoll_event_k *ev)
+{
+	return epoll_ctl_common(epf, op, fd, f, ev, NULL);
+}
+
+/* ---- changes that come late (kernel/watch.c) ---- */
+
+bool epoll_is_private(struct file *epf, u32 refs)
+{
+	struct epoll *ep = epoll_of(epf);
+	bool ret;
+
+	if (!ep || refcount_read(&epf->refs) != refs)
+		return false;
+	spin_lock(&ep->ready_lock, &lc_ready);
+	ret = list_empty(&ep->parents);
+	spin_unlock(&ep->ready_lock, &lc_ready);
+	return ret;
+}
+
+u64 epoll_generation(struct file *epf)
+{
+	struct epoll *ep = epoll_of(epf);
+
+	return ep ? atomic_load_explicit(&ep->generation, memory_order_relaxed) : 0;
+}
+
+u64 epoll_plain_items(struct file *epf, struct fdtable *files, u64 *ret_fds, u32 max)
+{
+	struct epoll *ep = epoll_of(epf);
+	struct rb_node *n;
+	u64 generation;
+
+	memset(ret_fds, 0, BITMAP_WORDS(max) * sizeof(u64));
+	if (!ep)
+		return 0;
+	mutex_lock(&ep->lock, &lc_epoll);
+	for (n = rb_first(&ep->items); n; n = rb_next(n)) {
+		struct epitem *item = rb_entry(n, struct epitem, node);
+
+		if ((u32)item->fd < max && !item->child && !(item->events & EPOLLEXCLUSIVE) &&
+		    fd_refers_to(files, item->fd, item->file))
+			bitmap_set(ret_fds, (size_t)item->fd);
+	}
+	generation = epoll_generation(epf);
+	mutex_unlock(&ep->lock, &lc_epoll);
+	return generation;
+}
+
+int epoll_ctl_late(struct file *epf, struct fdtable *files, const struct pf_watch_call *calls,
+		   u32 count)
+{
+	struct list spares;
+	int ret = 0;
+
+	list_init(&spares);
+	for (u32 i = 0; i < count; i++) {
+		const struct pf_watch_call *c = &calls[i];
+		struct epoll_event_k ev = { .events = c->events, .data = c->data };
+		struct file *f = fd_get(files, c->fd, NULL);
+		int err = f ? epoll_ctl_common(epf, c->op, c->fd, f, &ev, &spares) : -EBADF;
+
+		file_put(f);
+		ret = ret ? ret : err;
+	}
+	while (!list_empty(&spares)) {
+		struct epitem *item = list_first(&spares, struct epitem, ready_link);
+
+		list_del(&item->ready_link);
+		slab_free(&slab_epitem, item);
+	}
 	return ret;
 }
 
@@ -620,7 +724,7 @@ static void epoll_file_release(struct file *f)
 
 	mutex_lock(&ep->lock, &lc_epoll);
 	while (!rb_empty(&ep->items))
-		item_destroy(ep, rb_entry(rb_first(&ep->items), struct epitem, node));
+		item_destroy(ep, rb_entry(rb_first(&ep->items), struct epitem, node), NULL);
 	mutex_unlock(&ep->lock, &lc_epoll);
 	epoll_put(ep);
 }
@@ -707,7 +811,7 @@ static void epoll_release(struct file *f)
 	while ((ep = file_first_epoll(f))) {
 		mutex_lock(&ep->lock, &lc_epoll);
 		while ((item = file_item_of(f, ep)))
-			item_destroy(ep, item);
+			item_destroy(ep, item, NULL);
 		mutex_unlock(&ep->lock, &lc_epoll);
 		epoll_put(ep);
 	}

@@ -28,6 +28,7 @@
 #include "kernel/lifecycle.h"
 #include "kernel/signal.h"
 #include "kernel/timers.h"
+#include "kernel/watch.h"
 #include "mm/mm.h"
 
 #define SYSCALL_INSN_SIZE 2
@@ -84,6 +85,8 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 	if (refcount_read(&t->mm_share->users) == 1 &&
 	    mm_brk_lend(&t->subject, &q->start_brk, &q->brk))
 		q->allowed |= PF_QUICK_BRK;
+	if (watch_lend(t))
+		q->allowed |= PF_QUICK_WATCH;
 }
 
 static void quick_take(struct task *t, const struct pf_quick *q)
@@ -98,6 +101,8 @@ static void quick_take(struct task *t, const struct pf_quick *q)
 		t->robust_list_size = ROBUST_LIST_HEAD_SIZE;
 		spin_unlock(&t->lock, &lc_task);
 	}
+	if (q->done & PF_QUICK_WATCH)
+		watch_take(t);
 	if (q->done & PF_QUICK_BRK)
 		mm_brk_back(t->subject.mm, q->brk);
 	if (q->done & PF_QUICK_TID_ADDRESS)

@@ -124,6 +124,14 @@ struct restart_state {
 
 /* ---- the task ---- */
 
+/* An epoll whose changes the platform may take: see watch.h. */
+struct task_watch {
+	s32 epfd;
+	u32 streak; /* of calls that changed it */
+	u64 files_generation, epoll_generation; /* what is lent is true of these */
+	bool lent;
+};
+
 struct task {
 	struct subject subject; /* first: a subject's container is its task. Pointers [F/t] */
 	struct refcount refs;
@@ -138,6 +146,7 @@ struct task {
 	bool syscall_restarting; /* [F] inside a reinvoked call */
 	bool signal_seen; /* [F] a signal or stop was acted upon since the call was invoked: see
 			     ERESTARTNEVER */
+	struct task_watch watch; /* [F] */
 	u64 fault_trapno, fault_error, fault_cr2; /* [F] of the last fault, for signal frames */
 	struct exec_build *exec; /* [F] half-built image while waiting for threads */
 	_Atomic u32 work; /* [a] TASK_WORK_*: something to do on the way back to guest code */

@@ -124,6 +124,7 @@ struct pf_fault {
 #define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
 #define PF_QUICK_BRK 32U /* brk that changes no mapping. Only if no other task has the memory */
 #define PF_QUICK_SELF 64U /* gettid, getpid, arch_prctl(ARCH_SET_FS): nothing to be told */
+#define PF_QUICK_WATCH 128U /* epoll_ctl, as told by pf_watch_lend; then see pf_watch_take */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
 	u32 done; /* out: PF_QUICK_* that changed something: the rest is valid for these */
@@ -143,6 +144,27 @@ struct pf_quick {
  */
 enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_quick *quick,
 		     struct pf_fault *ret_fault);
+/*
+ * An epoll whose epoll_ctl the platform may answer, and make up for later: descriptor epfd, which
+ * watches those in fds, in such a way that a change (MOD, DEL, and ADD after DEL) cannot fail.
+ */
+#define PF_WATCH_FDS 1024U
+#define PF_WATCH_CALLS 16U /* most that are made up for at once */
+struct pf_watch {
+	int epfd;
+	u64 fds[PF_WATCH_FDS / 64];
+};
+struct pf_watch_call {
+	int op, fd;
+	u32 events, pad;
+	u64 data;
+};
+/* To be used by any pf_run that allows PF_QUICK_WATCH. The platform keeps account of the changes
+ * that it takes. 0 or -ESRCH. */
+[[nodiscard]] int pf_watch_lend(struct pf_thread *t, const struct pf_watch *w);
+/* The changes, in order, after a pf_run with PF_QUICK_WATCH done; unchecked. Returns how many; ret
+ * has room for PF_WATCH_CALLS. */
+unsigned int pf_watch_take(struct pf_thread *t, struct pf_watch_call *ret);
 /* Make t's pf_run return soon (at once if it is not running: the next pf_run returns
  * PF_EVENT_INTERRUPT without running guest code). Any thread, short locks may be held; t must not
  * be destroyed meanwhile. */

@@ -9,6 +9,7 @@
 #include "ipc/epoll.h"
 #include "ipc/eventfd.h"
 #include "ipc/pipe.h"
+#include "kernel/watch.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
 
@@ -85,6 +86,8 @@ long sys_epoll_ctl(struct task *t, int epfd, int op, int fd, struct uaddr uevent
 		ret = epoll_ctl_file(ep, op, fd, f, &event);
 	file_put(f);
 	file_put(ep);
+	if (!ret)
+		watch_used(t, epfd);
 	return ret;
 }
 

@@ -10,6 +10,7 @@
 
 #include "arena/arena.h"
 #include "kernel/pidfd.h"
+#include "kernel/watch.h"
 #include "loader/loader.h"
 #include "procfs/ns.h"
 #include "syscall/strace.h"
@@ -429,6 +430,8 @@ static int other_file(struct task *t, struct task *target, int fd, struct file *
 		return -ESRCH;
 	*ret = fd_get(files, fd, NULL);
 	fdtable_put(files);
+	if (*ret && target != t)
+		watch_hurry(target);
 	return *ret ? 0 : -EBADF;
 }
 

@@ -12,6 +12,7 @@
 #include "vfs/fdtable.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "arena/arena.h"
 #include "arena/slab.h"
@@ -38,6 +39,7 @@ struct fdtable {
 	struct fdarray *fds; /* [lc_fdtable] owned */
 	u32 next_free; /* [lc_fdtable] */
 	u32 count; /* [lc_fdtable] open ones */
+	_Atomic u64 generation; /* [lc_fdtable to change] */
 };
 
 SLAB_CLASS(fdtable, struct fdtable);
@@ -175,6 +177,11 @@ u32 fdtable_users(const struct fdtable *t)
 	return refcount_read(&t->refs);
 }
 
+u64 fdtable_generation(const struct fdtable *t)
+{
+	return atomic_load_explicit(&t->generation, memory_order_relaxed);
+}
+
 /* ---- looking ---- */
 
 static struct file *look(const struct fdtable *t, u32 fd, u32 *ret_flags)
@@ -199,6 +206,16 @@ struct file *fd_get(struct fdtable *t, int fd, u32 *ret_flags)
 	f = look(t, (u32)fd, ret_flags);
 	spin_unlock(&t->lock, &lc_fdtable);
 	return f;
+}
+
+bool fd_refers_to(struct fdtable *t, int fd, const struct file *f)
+{
+	bool ret;
+
+	spin_lock(&t->lock, &lc_fdtable);
+	ret = (u32)fd < t->fds->size && t->fds->files[fd] == f;
+	spin_unlock(&t->lock, &lc_fdtable);
+	return ret;
 }
 
 int fdtable_next(struct fdtable *t, int fd)
@@ -281,6 +298,7 @@ static void put_in(struct fdtable *t, u32 fd, struct file *f, u32 flags) REQUIRE
 	if (!a->files[fd])
 		t->count++;
 	a->files[fd] = file_get(f);
+	atomic_fetch_add_explicit(&t->generation, 1, memory_order_relaxed);
 	bitmap_set(a->open, fd);
 	if (flags & FD_CLOEXEC_FLAG)
 		bitmap_set(a->cloexec, fd);
@@ -298,6 +316,7 @@ static struct file *take_out(struct fdtable *t, u32 fd) REQUIRES(lc_fdtable)
 	if (!f)
 		return NULL;
 	a->files[fd] = NULL;
+	atomic_fetch_add_explicit(&t->generation, 1, memory_order_relaxed);
 	bitmap_clear(a->open, fd);
 	bitmap_clear(a->cloexec, fd);
 	t->count--;

@@ -18,6 +18,10 @@ struct subject;
 void fdtable_get(struct fdtable *t);
 void fdtable_put(struct fdtable *t); /* the last put closes all files; may park */
 u32 fdtable_users(const struct fdtable *t);
+/* Changes whenever a descriptor begins or ceases to refer to a file. */
+u64 fdtable_generation(const struct fdtable *t);
+/* Only compares. A table that is not the caller's alone may change meanwhile. */
+bool fd_refers_to(struct fdtable *t, int fd, const struct file *f);
 
 /* The file at fd with a reference, or null. Flags may be null. */
 struct file *fd_get(struct fdtable *t, int fd, u32 *ret_flags);

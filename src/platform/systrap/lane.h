@@ -119,6 +119,13 @@ struct lane_event {
 	u64 spin_tsc; /* cycles spent spinning, since the lane was made */
 };
 
+struct lane_watch {
+	s32 epfd;
+	u32 count; /* of calls; the kernel sets it to 0 */
+	u64 fds[PF_WATCH_FDS / 64];
+	struct pf_watch_call calls[PF_WATCH_CALLS];
+};
+
 struct lane {
 	/* Written by the lane. */
 	_Alignas(64) u32 request;
@@ -154,6 +161,8 @@ struct lane {
 	} outputs;
 	_Alignas(LANE_MARSHAL_OFFSET) u8 marshal[MARSHAL_SIZE]; /* the items' bytes */
 	u8 window[LANE_WINDOW_SIZE];
+	/* Both ways, with PF_QUICK_WATCH: the kernel writes it before a LANE_RUN. */
+	struct lane_watch watch;
 };
 
 _Static_assert(offsetof(struct lane, window) == LANE_WINDOW_OFFSET, "window offset");

@@ -14,13 +14,6 @@
 #define RSEQ_SIZE 32
 #define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))
 
-static bool in_guest(u64 addr, u64 size)
-{
-	u64 top = stub_base();
-
-	return addr < top && size <= top - addr;
-}
-
 /*
  * A signal that was sent before the mask changes must be taken before the call returns: then the
  * kernel has set `revoked`. If it does so after we have looked, the call came first.
@@ -155,6 +148,10 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 		    !in_guest((u64)g[REG_RSI], 0))
 			return false;
 		write_fs_base((u64)g[REG_RSI]);
+		break;
+	case __NR_epoll_ctl:
+		if (!(allowed & PF_QUICK_WATCH) || !watch_call(lane, g))
+			return false;
 		break;
 	case __NR_madvise:
 		if (!(allowed & PF_QUICK_DONTNEED) || !quick_madvise(g))

@@ -12,3 +12,12 @@
  * and nothing has been done.
  */
 bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g);
+/* epoll_ctl, with PF_QUICK_WATCH. Likewise. */
+bool watch_call(struct lane *lane, const greg_t *g);
+
+static inline bool in_guest(u64 addr, u64 size)
+{
+	u64 top = stub_base();
+
+	return addr < top && size <= top - addr;
+}

@@ -102,10 +102,10 @@ def run_suite(prefix, args, suite, excluded, env):
     begin = time.monotonic()
     hung = []
     while True:
-        argv = prefix + [args.python, "-m", "test", "-v", "--timeout", str(args.test_timeout)]
+        argv = prefix + [args.python, "-m", "test", "-v", "--timeout", str(args.timeout)]
         for name in excluded + hung:
             argv += ["-i", name if "*" in name or "." not in name else "*." + name]
-        text, status = execute(argv + [suite], env, args.timeout)
+        text, status = execute(argv + [suite], env, args.timeout + 60)
         if args.keep:
             where = "donjon" if prefix else "native"
             with open(os.path.join(args.keep, f"{suite}.{where}"), "w", encoding="utf-8") as file:
@@ -187,8 +187,8 @@ def main():
     parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--donjon", required=True)
     parser.add_argument("--except", dest="exceptions", required=True)
-    parser.add_argument("--timeout", type=int, default=900, help="seconds for a suite")
-    parser.add_argument("--test-timeout", type=int, default=90, help="seconds for a test")
+    parser.add_argument("--timeout", type=int, default=900,
+                        help="seconds for a suite, which then says where it is")
     parser.add_argument("--keep", help="a directory for the whole output",
                         default=os.environ.get("CPYTHON_KEEP"))
     parser.add_argument("--lines", type=int, default=4, help="of a failure's text")

@@ -98,6 +98,20 @@ static void test_errors(void)
 	is_err(umount2(a, MNT_EXPIRE | MNT_DETACH), EINVAL, "expire and detach");
 }
 
+static void test_tmpfs_limits(void)
+{
+	struct statfs sf;
+	need(mount("t", a, "tmpfs", 0, "nr_inodes=3,nr_blocks=16") == 0 && statfs(a, &sf) == 0);
+	is_int(sf.f_files, 3, "nr_inodes");
+	is_int(sf.f_blocks, 16, "nr_blocks");
+	need(put(at(a, "f"), "x") == 0 && mkdir(at(a, "d"), 0700) == 0);
+	is_err(mkdir(at(a, "e"), 0700), ENOSPC, "no more inodes");
+	is_err(link(at(a, "f"), at(a, "g")), ENOSPC, "a link takes one, too");
+	need(unlink(at(a, "f")) == 0);
+	is_int(mkdir(at(a, "e"), 0700), 0, "until one is free");
+	need(umount2(a, 0) == 0);
+}
+
 static void test_bind(void)
 {
 	struct statfs sf;
@@ -269,6 +283,7 @@ int main(void)
 	need(mkdir(a, 0755) == 0 && mkdir(b, 0755) == 0 && put(file, "file") == 0);
 	test_tmpfs();
 	test_errors();
+	test_tmpfs_limits();
 	test_bind();
 	test_tree();
 	test_disconnected();

@@ -9,7 +9,7 @@
 
 struct tmpfs_options {
 	u32 mode, uid, gid;
-	u64 size;
+	u64 size, inodes; /* 0: as many as there can be */
 };
 
 /* A number with a unit: k, m, g, or % of what the memory is. */
@@ -51,8 +51,6 @@ static bool parse_number(const char *text, int base, u32 *ret)
 /* key and value (null: none stands there) of one option. */
 static bool parse_option(const char *key, const char *value, u64 memory, struct tmpfs_options *o)
 {
-	u64 ignored;
-
 	if (!strcmp(key, "mode"))
 		return value && parse_number(value, 8, &o->mode) && !(o->mode & ~07777U);
 	if (!strcmp(key, "uid"))
@@ -61,8 +59,14 @@ static bool parse_option(const char *key, const char *value, u64 memory, struct 
 		return value && parse_number(value, 10, &o->gid);
 	if (!strcmp(key, "size"))
 		return value && parse_size(value, memory, &o->size);
-	if (!strcmp(key, "nr_inodes") || !strcmp(key, "nr_blocks"))
-		return value && parse_size(value, memory, &ignored);
+	if (!strcmp(key, "nr_inodes"))
+		return value && parse_size(value, 0, &o->inodes);
+	if (!strcmp(key, "nr_blocks")) {
+		if (!value || !parse_size(value, 0, &o->size) || o->size > INT64_MAX / PAGE_SIZE)
+			return false;
+		o->size *= PAGE_SIZE;
+		return true;
+	}
 	return !strcmp(key, "huge") || !strcmp(key, "mpol") || !strcmp(key, "inode64") ||
 	       !strcmp(key, "inode32") || !strcmp(key, "source");
 }
@@ -87,7 +91,11 @@ int tmpfs_mount(char *options, u32 uid, u32 gid, struct super **ret)
 	}
 	/* 0 means no limit, which is no more here than what there is. */
 	err = tmpfs_create(o.mode, o.uid, o.gid, o.size ? min(o.size, 2 * half) : 2 * half, ret);
-	if (!err && like)
+	if (err)
+		return err;
+	if (o.inodes)
+		tmpfs_of(*ret)->inode_limit = min(o.inodes, tmpfs_of(*ret)->inode_limit);
+	if (like)
 		tmpfs_of(*ret)->proc_fd = like->proc_fd;
-	return err;
+	return 0;
 }

@@ -40,6 +40,7 @@ is "and the other way" "$(inside --hostname abc -- "$BB" cat /proc/sys/kernel/ho
 is "settings are the root user's" "$(inside --user 1000 -- "$BB" sh -c \
 	'echo 1 >/proc/sys/vm/swappiness; echo status $?' "$BB" | tail -n 1)" 'status 1'
 
+is "directories of device numbers" "$(inside -- "$BB" ls /sys/dev | paste -sd " ")" "block char"
 for cpus in 1 2 3; do
 	is "--cpus $cpus" "$(inside --cpus $cpus -- "$BB" sh -c '
 		$0 grep -c ^processor /proc/cpuinfo

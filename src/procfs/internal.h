@@ -48,6 +48,7 @@ enum proc_dir_kind {
 	DIR_SYS_VM,
 	/* sysfs: sysfs.c */
 	DIR_SYSFS,
+	DIR_SYSFS_DEV,
 	DIR_SYSFS_CLASS,
 	DIR_SYSFS_CLASS_MEM,
 	DIR_SYSFS_CLASS_NET,

@@ -244,11 +244,13 @@ bool sysfs_find_numbered(u32 kind, u32 parent, const char *name, u32 *ret_row, u
 
 static const struct proc_row top_rows[] = {
 	DIR("block", DIR_EMPTY),	   DIR("bus", DIR_EMPTY),
-	DIR("class", DIR_SYSFS_CLASS),	   DIR("dev", DIR_EMPTY),
+	DIR("class", DIR_SYSFS_CLASS),	   DIR("dev", DIR_SYSFS_DEV),
 	DIR("devices", DIR_SYSFS_DEVICES), DIR("firmware", DIR_EMPTY),
 	DIR("fs", DIR_SYSFS_FS),	   DIR("kernel", DIR_SYSFS_KERNEL),
 	DIR("module", DIR_EMPTY),	   DIR("power", DIR_EMPTY),
 };
+
+static const struct proc_row dev_rows[] = { DIR("block", DIR_EMPTY), DIR("char", DIR_EMPTY) };
 
 static const struct proc_row class_rows[] = {
 	DIR("block", DIR_EMPTY),	 DIR("mem", DIR_SYSFS_CLASS_MEM),
@@ -427,6 +429,7 @@ static const struct proc_row khugepaged_rows[] = {
 
 const struct proc_dir sysfs_dirs[DIR_COUNT - DIR_SYSFS] = {
 	AT(DIR_SYSFS) = PROC_DIR(top_rows),
+	AT(DIR_SYSFS_DEV) = PROC_DIR(dev_rows),
 	AT(DIR_SYSFS_CLASS) = PROC_DIR(class_rows),
 	AT(DIR_SYSFS_CLASS_MEM) = PROC_DIR(class_mem_rows),
 	AT(DIR_SYSFS_CLASS_NET) = PROC_DIR(class_net_rows),

@@ -273,6 +273,19 @@ void dcache_remove(struct dentry *d, bool dead)
 		dcache_prune(d);
 }
 
+void dcache_forget(struct dentry *parent, const struct qname *q, struct dentry *d)
+{
+	struct dcache *c = &d->sb->dcache;
+	struct list freed;
+
+	list_init(&freed);
+	spin_lock(&c->lock, &lc_dcache);
+	if (find_cached(c, parent, q) == d)
+		uncache(c, d, &freed);
+	spin_unlock(&c->lock, &lc_dcache);
+	put_freed(&freed);
+}
+
 /* Go down from d to a leaf and uncache it if it is unused. False if that changed nothing. */
 static bool prune_leaf(struct dcache *c, struct list *children, struct list *freed)
 	REQUIRES(lc_dcache)

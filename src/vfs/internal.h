@@ -35,6 +35,8 @@ struct dentry *dcache_lookup(struct dentry *parent,
 void dcache_add(struct dentry *d) REQUIRES(lc_inode_dir);
 /* Let look-ups not find d. dead: its name has been deleted. */
 void dcache_remove(struct dentry *d, bool dead);
+/* The same, if d still is what look-ups of q in parent find: it may have been renamed. */
+void dcache_forget(struct dentry *parent, const struct qname *q, struct dentry *d);
 /* Drop what is cached and unused below dir (dir stays). */
 void dcache_prune(struct dentry *dir);
 /* d takes the name q in parent; name is an arena copy of it, taken over. The locks of both

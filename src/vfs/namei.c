@@ -34,7 +34,7 @@ static struct dentry *lookup_cached(struct subject *s, struct dentry *dir, const
 	struct dentry *d = dcache_lookup(dir, q);
 
 	if (d && !still_valid(s, dir, d, q)) {
-		dcache_remove(d, false);
+		dcache_forget(dir, q, d);
 		dentry_put(d);
 		d = NULL;
 	}

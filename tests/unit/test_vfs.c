@@ -179,15 +179,18 @@ static int hooked_rename(struct subject *s, struct inode *old_dir, const char *o
 	return g_real_ops->rename(s, old_dir, old_name, victim, new_dir, new_name, target, flags);
 }
 
+static bool g_answer = true; /* when the hook was run */
+
 static bool hooked_revalidate(struct subject *s, struct inode *dir, const char *name,
 			      struct inode *inode)
 {
 	void (*hook)(struct world * w, const char *name) = g_hook;
 
 	g_hook = NULL;
-	if (hook)
-		hook(g_world, name);
-	return true;
+	if (!hook)
+		return true;
+	hook(g_world, name);
+	return g_answer;
 }
 
 static struct inode *hooked_evict(struct inode *inode)
@@ -232,10 +235,23 @@ static void move_out(struct world *w, const char *name)
 /* Names move while a walk has none of the locks. */
 static void body_moving(struct world *w)
 {
+	struct path moved, again;
+
 	make_tree(w);
 	hook_directory(w, "/a", rename_and_look);
 	assert_int_equal(at_walk(w, "/a/b/c", 0), 0);
 	assert_null(g_hook);
+	/* What was renamed is not what is not there any more. */
+	assert_int_equal(vfs_rename(&w->s, AT_FDCWD, "/a/other", AT_FDCWD, "/a/b", 0), 0);
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/a/b", 0, &moved), 0);
+	g_answer = false;
+	hook_directory(w, "/a", rename_and_look);
+	assert_int_equal(at_walk(w, "/a/b", 0), -ENOENT);
+	g_answer = true;
+	assert_int_equal(path_walk(&w->s, AT_FDCWD, "/a/other", 0, &again), 0);
+	assert_ptr_equal(again.dentry, moved.dentry);
+	path_put(&again);
+	path_put(&moved);
 	/* ".." of what has been moved out does not lead out of what openat2 was confined to. */
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(vfs_mkdir(&w->s, AT_FDCWD, "/r", 0755), i ? -EEXIST : 0);

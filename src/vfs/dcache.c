@@ -13,6 +13,7 @@
  */
 
 #include "arena/arena.h"
+#include "arena/buckets.h"
 #include "arena/slab.h"
 #include "base/bug.h"
 #include "vfs/internal.h"
@@ -162,30 +163,19 @@ struct dentry *dcache_lookup(struct dentry *parent, const struct qname *q)
 	return d;
 }
 
+static u64 hash_of(const struct list *link) REQUIRES(lc_dcache)
+{
+	const struct dentry *d = list_entry(link, const struct dentry, hash_link);
+
+	return hash_combine(d->hash, (u64)(uintptr_t)d->parent);
+}
+
 /* Keep chains short; if memory is short, they grow. False if there is no table at all. */
 static bool grow_table(struct dcache *c) REQUIRES(lc_dcache)
 {
-	u32 old_count = c->bucket_count, count = old_count ? 2 * old_count : BUCKETS_MIN;
-	struct list *old = c->buckets, *table;
-	struct dentry *d, *next;
-
-	if (old_count && (c->count < old_count || old_count >= BUCKETS_MAX))
+	if (c->bucket_count && (c->count < c->bucket_count || c->bucket_count >= BUCKETS_MAX))
 		return true;
-	table = arena_alloc(count * sizeof(*table));
-	if (!table)
-		return old_count != 0;
-	for (u32 i = 0; i < count; i++)
-		list_init(&table[i]);
-	c->buckets = table;
-	c->bucket_count = count;
-	for (u32 i = 0; i < old_count; i++) {
-		list_for_each_safe(d, next, &old[i], hash_link) {
-			list_del(&d->hash_link);
-			list_add(bucket_of(c, d->parent, d->hash), &d->hash_link);
-		}
-	}
-	arena_free(old);
-	return true;
+	return buckets_grow(&c->buckets, &c->bucket_count, BUCKETS_MIN, hash_of) || c->bucket_count;
 }
 
 /* Unlink d from the cache; the cache's reference passes to the caller, by way of the list freed

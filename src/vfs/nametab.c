@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "arena/buckets.h"
 #include "vfs/vfs.h"
 
 #define BUCKETS_MIN 8
@@ -77,27 +78,18 @@ void nametab_entry_destroy(struct nametab_entry *e)
 	arena_free(e);
 }
 
+static u64 hash_of(const struct list *link)
+{
+	return list_entry(link, const struct nametab_entry, hash_link)->hash;
+}
+
 /* Without memory the chains grow; it fails only if there is no table at all. */
 int nametab_reserve(struct nametab *t)
 {
-	u32 count = t->bucket_count ? 2 * t->bucket_count : BUCKETS_MIN;
-	struct nametab_entry *e;
-	struct list *table;
-
-	if (t->bucket_count && (t->count < t->bucket_count || count > BUCKETS_MAX))
+	if (t->bucket_count && (t->count < t->bucket_count || t->bucket_count >= BUCKETS_MAX))
 		return 0;
-	table = arena_alloc(count * sizeof(*table));
-	if (!table)
-		return t->bucket_count ? 0 : -ENOSPC;
-	for (u32 i = 0; i < count; i++)
-		list_init(&table[i]);
-	list_for_each(e, &t->entries, order) {
-		list_del(&e->hash_link);
-		list_add(&table[e->hash & (count - 1)], &e->hash_link);
-	}
-	arena_free(t->buckets);
-	t->buckets = table;
-	t->bucket_count = count;
+	if (!buckets_grow(&t->buckets, &t->bucket_count, BUCKETS_MIN, hash_of) && !t->bucket_count)
+		return -ENOSPC;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "arena/buckets.h"
 #include "arena/slab.h"
 #include "fs/overlay/internal.h"
 #include "fs/tmpfs/tmpfs.h"
@@ -32,30 +33,20 @@ static struct list *bucket_of(const struct overlay *fs, u64 dev, u64 ino)
 	return &fs->buckets[hash_combine(ino, dev) & (fs->bucket_count - 1)];
 }
 
+static u64 hash_of(const struct list *link)
+{
+	const struct overlay_node *n = list_entry(link, const struct overlay_node, link);
+
+	return hash_combine(n->inode->ino, n->dev);
+}
+
 /* Keep chains short; if memory is short, they grow. False if there is no table at all. */
 static bool grow_table(struct overlay *fs) REQUIRES(lc_fs)
 {
-	u32 old_count = fs->bucket_count, count = old_count ? 2 * old_count : BUCKETS_MIN;
-	struct list *old = fs->buckets, *table;
-	struct overlay_node *n, *next;
-
-	if (old_count && (fs->count < old_count || old_count >= BUCKETS_MAX))
+	if (fs->bucket_count && (fs->count < fs->bucket_count || fs->bucket_count >= BUCKETS_MAX))
 		return true;
-	table = arena_alloc(count * sizeof(*table));
-	if (!table)
-		return old_count != 0;
-	for (u32 i = 0; i < count; i++)
-		list_init(&table[i]);
-	fs->buckets = table;
-	fs->bucket_count = count;
-	for (u32 i = 0; i < old_count; i++) {
-		list_for_each_safe(n, next, &old[i], link) {
-			list_del(&n->link);
-			list_add(bucket_of(fs, n->dev, n->inode->ino), &n->link);
-		}
-	}
-	arena_free(old);
-	return true;
+	return buckets_grow(&fs->buckets, &fs->bucket_count, BUCKETS_MIN, hash_of) ||
+	       fs->bucket_count;
 }
 
 static bool is_same(const struct overlay_node *n, const struct kstat *st)

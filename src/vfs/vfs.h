@@ -262,9 +262,9 @@ struct dentry {
 	char *name; /* [lc_dcache] arena string */
 	u32 name_len;
 	u32 hash;
+	struct list hash_link; /* [lc_dcache] beside what look-ups compare */
 	struct list siblings; /* [lc_dcache] in parent->children while cached */
 	struct list children; /* [lc_dcache] cached ones */
-	struct list hash_link; /* [lc_dcache] */
 	struct list lru; /* [lc_dcache] */
 	_Atomic u32 mounts; /* [a] how many mounts are on it; changed under lc_mounts */
 	bool cached; /* [lc_dcache] to be found by look-ups */

@@ -9,7 +9,7 @@
 struct statx;
 
 #define MOUNTPOINTS_MAX 8
-#define HOSTFS_BUCKETS 256
+#define HOSTFS_BUCKETS 4096
 
 /* The super's private part. */
 struct hostfs {

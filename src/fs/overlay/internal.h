@@ -26,6 +26,7 @@ struct overlay_node {
 	struct inode *lower; /* [I] owned; null: made here */
 	struct list link; /* [lc_fs] in the table of nodes, or among the made directories */
 	u64 dev; /* [I] of lower; what is made here has that of its directory */
+	u64 ino; /* [I] inode->ino, here for look-ups in the table */
 	u64 mount; /* [I] of a lower directory: the host's mount (kstat.mount) */
 	u64 blocks; /* [I] of lower */
 	const struct file_ops *lower_ops; /* [a] of lower files, once one was opened */

@@ -37,7 +37,7 @@ static u64 hash_of(const struct list *link)
 {
 	const struct overlay_node *n = list_entry(link, const struct overlay_node, link);
 
-	return hash_combine(n->inode->ino, n->dev);
+	return hash_combine(n->ino, n->dev);
 }
 
 /* Keep chains short; if memory is short, they grow. False if there is no table at all. */
@@ -53,7 +53,7 @@ static bool is_same(const struct overlay_node *n, const struct kstat *st)
 {
 	const struct inode *i = n->inode;
 
-	return i->ino == st->ino && n->dev == st->dev &&
+	return n->ino == st->ino && n->dev == st->dev &&
 	       (i->mode & S_IFMT) == (st->mode & S_IFMT) && i->btime.tv_sec == st->btime.tv_sec &&
 	       i->btime.tv_nsec == st->btime.tv_nsec &&
 	       n->mount == (S_ISDIR(st->mode) ? st->mount : 0);
@@ -107,6 +107,7 @@ static struct inode *node_create(struct super *sb, struct inode *lower, u64 ino,
 		return NULL;
 	}
 	n->inode = inode;
+	n->ino = ino;
 	list_init(&n->link);
 	inode->private = n;
 	return inode;
@@ -144,15 +145,10 @@ int overlay_inode_get(struct super *sb, struct inode *lower, struct inode **ret)
 	err = inode_getattr(NULL, lower, &st);
 	if (err)
 		return err;
-	spin_lock(&fs->lock, &lc_fs);
-	inode = find_node(fs, &st);
-	spin_unlock(&fs->lock, &lc_fs);
-	if (inode)
-		goto found;
+	/* Made before it is known whether there is one: that is rare, and to look costs, too. */
 	new = node_of_lower(sb, lower, &st);
 	if (!new)
 		return -ENOMEM;
-	/* Another directory may lead to the same file. */
 	spin_lock(&fs->lock, &lc_fs);
 	inode = find_node(fs, &st);
 	if (!inode && grow_table(fs)) {
@@ -169,7 +165,6 @@ int overlay_inode_get(struct super *sb, struct inode *lower, struct inode **ret)
 	inode_put(new);
 	if (!inode)
 		return -ENOMEM;
-found:
 	inode_put(lower);
 	*ret = inode;
 	return 0;
@@ -257,7 +252,8 @@ struct inode *overlay_evict(struct inode *inode)
 	spin_unlock(&fs->lock, &lc_fs);
 	if (n->made)
 		tmpfs_uncharge_inodes(fs->upper, 1);
-	tmpfs_uncharge_bytes(fs->upper, xattrs_cost_all(inode->xattrs));
+	if (inode->xattrs)
+		tmpfs_uncharge_bytes(fs->upper, xattrs_cost_all(inode->xattrs));
 	drop_contents(fs, n);
 	slab_free(&slab_overlay_node, n);
 	return lower;

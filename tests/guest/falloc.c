@@ -3,6 +3,7 @@
  */
 #include "tap.h"
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -57,6 +58,41 @@ static void test_allocate(void)
 	ok(block[99] == 'f' && block[100] == 0 && block[149] == 0 && block[150] == 'f', "zeros");
 	is_int(fallocate(fd, PUNCH, 60 * PAGE, 100 * PAGE), 0, "a hole beyond the end");
 	is_int(size_of(fd), sizeof(block), "the same size");
+	close(fd);
+}
+
+/* Large reads of what was written without a gap, and then got holes in every way there is. */
+static void test_read_holes(void)
+{
+	static char block[64 * PAGE];
+	int fd = shm_file();
+	memset(block, 'h', sizeof(block));
+	for (int i = 0; i < 4; i++)
+		need(write(fd, block, sizeof(block)) == sizeof(block));
+	need(pread(fd, block, sizeof(block), 0) == sizeof(block) && block[0] == 'h');
+	need(fallocate(fd, PUNCH, 128 * PAGE, 64 * PAGE) == 0);
+	long before = blocks_of(fd);
+	is_int(pread(fd, block, sizeof(block), 128 * PAGE), sizeof(block), "read a punched hole");
+	is_int(block[0] | block[sizeof(block) - 1], 0, "zeros");
+	is_int(blocks_of(fd), before, "still a hole");
+	need(ftruncate(fd, 64 * PAGE) == 0 && ftruncate(fd, 256 * PAGE) == 0);
+	before = blocks_of(fd);
+	is_int(pread(fd, block, sizeof(block), 64 * PAGE), sizeof(block), "read what was cut off");
+	is_int(block[0] | block[sizeof(block) - 1], 0, "zeros");
+	is_int(blocks_of(fd), before, "still a hole");
+	memset(block, 'h', sizeof(block));
+	need(pwrite(fd, block, sizeof(block), 128 * PAGE) == sizeof(block));
+	before = blocks_of(fd);
+	is_int(pread(fd, block, sizeof(block), 64 * PAGE), sizeof(block), "read before a write");
+	is_int(block[0] | block[sizeof(block) - 1], 0, "zeros");
+	is_int(blocks_of(fd), before, "still a hole");
+	char *map = mmap(NULL, sizeof(block), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(map != MAP_FAILED && madvise(map, sizeof(block), MADV_REMOVE) == 0);
+	before = blocks_of(fd);
+	is_int(pread(fd, block, sizeof(block), 0), sizeof(block), "read what was removed");
+	is_int(block[0] | block[sizeof(block) - 1], 0, "zeros");
+	is_int(blocks_of(fd), before, "still a hole");
+	munmap(map, sizeof(block));
 	close(fd);
 }
 
@@ -171,6 +207,7 @@ int main(void)
 	tap_begin();
 	test_allocate();
 	test_allocate_errors();
+	test_read_holes();
 	test_seek();
 	test_hints();
 	test_open_flags();

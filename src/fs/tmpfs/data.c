@@ -28,7 +28,7 @@
 
 SLAB_CLASS(tmpfs_data, struct tmpfs_data, TRANSIENT(struct tmpfs_data, lock.owner),
 	   TRANSIENT(struct tmpfs_data, mem), TRANSIENT(struct tmpfs_data, mem_readonly),
-	   TRANSIENT(struct tmpfs_data, window));
+	   TRANSIENT(struct tmpfs_data, window), TRANSIENT(struct tmpfs_data, dense));
 
 int tmpfs_data_init(struct inode *inode)
 {
@@ -239,6 +239,7 @@ static int to_memory(struct inode *inode, struct tmpfs_data *d) REQUIRES(lc_mapp
 	if (err)
 		return err;
 	d->in_memory_file = true;
+	d->dense = min(inode->size, (u64)d->room);
 	arena_free(d->buf);
 	d->buf = NULL;
 	d->room = 0;
@@ -287,6 +288,8 @@ static ssize_t memory_write(struct inode *inode, struct tmpfs_data *d, const cha
 	ret = fd < 0 ? fd : host_pwrite(fd, buf, size, (s64)off);
 	if (fd >= 0)
 		host_file_unpin(d->mem);
+	if (ret > 0 && off <= d->dense && !d->lent)
+		d->dense = max(d->dense, off + (u64)ret);
 	return ret < 0 ? space_error(ret) : ret;
 }
 
@@ -333,6 +336,7 @@ int tmpfs_data_resize(struct inode *inode, u64 size)
 			host_file_unpin(d->mem);
 		if (!err && size < inode->size)
 			settle(fs, d);
+		d->dense = min(d->dense, size);
 	} else if (!err && size < inode->size) {
 		if (size < d->room)
 			memset(d->buf + size, 0, (size_t)(min((u64)d->room, inode->size) - size));
@@ -368,6 +372,8 @@ static int memory_fallocate(struct inode *inode, struct tmpfs_data *d, int mode,
 		if (!charge(fs, d, bytes))
 			return -ENOSPC;
 	}
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		d->dense = min(d->dense, off);
 	fd = host_file_pin(d->mem);
 	err = fd < 0 ? fd : host_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (s64)off, (s64)len);
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > inode->size)
@@ -472,6 +478,8 @@ int tmpfs_data_fd_get(struct inode *inode, bool readonly, int *ret_fd)
 		return -ENOMEM;
 	mutex_lock(&d->lock, &lc_mappable);
 	ret = to_memory(inode, d);
+	d->lent = true;
+	d->dense = 0;
 	if (!ret && readonly && !d->mem_readonly)
 		ret = readonly_create(tmpfs_of(inode->sb), d);
 	if (!ret)

@@ -69,6 +69,8 @@ struct tmpfs_data {
 	struct host_file *mem, *mem_readonly; /* [lock] transient; owned; once made they stay */
 	u64 charged; /* [lock] bytes charged to the super */
 	u64 unsettled; /* [lock] of these, charged since last compared with what the host has */
+	u64 dense; /* [lock] transient; before this there is no hole in mem */
+	bool lent; /* [lock] mem was given to others, who may punch holes: dense stays 0 */
 	_Atomic u32 seals; /* [a] F_SEAL_*; those of mem too */
 	struct tmpfs_window *window; /* [lock] transient; owned; made by large reads */
 	u32 huge; /* [I] page size of a memfd with MFD_HUGETLB: it cannot be mapped nor written */

@@ -4,7 +4,7 @@
  * A window is private and read-only: it shows the file's own pages, and does not count among those
  * who may write, so that the file can be sealed. It is never touched by our own code: only given to
  * host calls, to which a page that was cut off is an error, not a signal. A hole would be allocated
- * by looking at it; so only what is in memory already is read through a window.
+ * by looking at it; so only what has none, or is in memory already, is read through a window.
  */
 
 #include <errno.h>
@@ -94,7 +94,7 @@ size_t tmpfs_window_get(struct inode *inode, u64 off, u64 size, struct tmpfs_win
 			old = w;
 			w = d->window = window_create(tmpfs_of(inode->sb), d, start);
 		}
-		if (w && resident(w->base + (off - start), have))
+		if (w && (off + have <= d->dense || resident(w->base + (off - start), have)))
 			refcount_get(&w->refs);
 		else
 			w = NULL;

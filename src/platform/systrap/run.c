@@ -108,6 +108,8 @@ static void take_quick(struct pf_thread *t, struct pf_quick *quick)
 		return;
 	t->quick.done = ~0U; /* not what is there */
 	got.done &= allowed;
+	if (!got.done)
+		return;
 	*quick = got;
 	if (got.done & PF_QUICK_RSEQ)
 		rseq_registered(t, got.rseq_area, got.rseq_size, got.rseq_signature);
@@ -153,9 +155,12 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_qui
 
 void pf_interrupt(struct pf_thread *t)
 {
-	if (atomic_exchange(&t->interrupt, 1))
-		return;
+	bool again = atomic_exchange(&t->interrupt, 1);
+
+	/* Also if another has only just interrupted: from when we return nothing is answered. */
 	quick_revoke(t);
+	if (again)
+		return;
 	systrap_lock();
 	if (t->fiber)
 		fiber_unpark(t->fiber);
@@ -182,8 +187,9 @@ u64 pf_thread_cpu_time(struct pf_thread *t)
 		now = proc_cpu_time(t, ids.pid, ids.tid);
 	if (now)
 		t->cpu_time = now - min(now, t->spin_tsc * 1000 / g_systrap.tsc_per_us);
-	ret = t->cpu_time - t->cpu_base;
-	return ret;
+	ret = t->cpu_time;
+	/* What the lane spun may have been reported after the last thread's end. */
+	return ret - min(ret, t->cpu_base);
 }
 
 /* ---- floating point ---- */
@@ -227,6 +233,12 @@ bool platform_has_rseq(void)
 	return !g_systrap.virtual_cpus;
 }
 
+/* 0 or a negative errno of the host's, whatever the lane says. */
+static int plain_result(s64 ret)
+{
+	return ret <= 0 && ret > -512 ? (int)ret : -EINVAL;
+}
+
 /*
  * Allowed at the fast instruction: whatever its arguments, it has the host write a CPU number to
  * the caller's own memory or end the caller. As a verified call it made the creation of a thread
@@ -244,17 +256,17 @@ int pf_thread_rseq(struct pf_thread *t, struct uaddr area, u32 size, u32 signatu
 		t->has_rseq = false;
 		ret = lane_syscall(t, false, SYS_rseq, t->rseq_area, t->rseq_size,
 				   RSEQ_FLAG_UNREGISTER, t->rseq_signature, 0, 0);
-		return (int)ret;
+		return plain_result(ret);
 	}
 	ret = lane_defer(t, &(struct lane_call){ SYS_rseq, { area.v, size, 0, signature }, 0 });
 	if (ret == 0)
 		rseq_registered(t, area.v, size, signature);
-	return ret > 0 || ret < -4095 ? -EINVAL : (int)ret;
+	return plain_result(ret);
 }
 
 int pf_thread_membarrier(struct pf_thread *t, int cmd)
 {
-	return (int)lane_syscall(t, true, SYS_membarrier, (u64)cmd, 0, 0, 0, 0, 0);
+	return plain_result(lane_syscall(t, true, SYS_membarrier, (u64)cmd, 0, 0, 0, 0, 0));
 }
 
 int pf_thread_setaffinity(struct pf_thread *t, size_t size, const void *mask)

@@ -17,8 +17,11 @@
 
 #define POLL_BATCH 64
 #define KEY_DOORBELL 0
-#define PREFER_AFTER 8 /* events in a row make a source hot */
-#define LISTEN_AFTER 64 /* and so many, without any other's, make us listen to it (listen.c) */
+#define HOT_MAX 2 /* as many sources are waited for directly */
+#define PREFER_AFTER 8 /* so many of HOT_WINDOW events make a source hot */
+#define HOT_WINDOW 32
+#define HOT_AGE 16 /* events of others since its last one, and a hot source has to give way */
+#define LISTEN_AFTER 64 /* events in a row make us listen to their source alone (listen.c) */
 
 struct poll_slot {
 	struct poll_source *source; /* null: free */
@@ -35,12 +38,15 @@ static struct {
 	u32 free GUARDED_BY(lc_poller); /* 1 + slot */
 	struct poll_source *running GUARDED_BY(lc_poller);
 	struct worker *runner GUARDED_BY(lc_poller); /* who runs it */
-	struct poll_source *hot GUARDED_BY(lc_poller); /* waited for directly; mute in epoll */
+	struct poll_source *hot[HOT_MAX] GUARDED_BY(
+		lc_poller); /* waited for directly; mute in epoll */
 	struct poll_source *listened GUARDED_BY(lc_poller); /* its receive or handle runs */
 	struct worker *listener GUARDED_BY(lc_poller); /* who runs that */
 	struct poll_source *pinned GUARDED_BY(lc_poller); /* was hot, gets its voice back */
-	struct poll_source *next_hot; /* [token] not to be followed */
-	unsigned int next_streak; /* [token] how many events of next_hot in a row */
+	u64 seq; /* [token] events of sources that want to be preferred */
+	u64 hot_seq[HOT_MAX]; /* [token] the last one of each hot source */
+	struct poll_source *last; /* [token] whose event was the last; not to be followed */
+	unsigned int streak; /* [token] how many events of last in a row */
 } p = { .epfd = -1, .doorbell = -1 };
 
 static u64 poll_key(u32 slot, u32 generation)
@@ -166,8 +172,9 @@ void poller_remove(struct poll_source *s)
 	host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
 	spin_lock(&p.lock, &lc_poller);
 	poll_slot_release(s);
-	if (p.hot == s)
-		p.hot = NULL;
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		if (p.hot[i] == s)
+			p.hot[i] = NULL;
 	spin_unlock(&p.lock, &lc_poller);
 	/* Rare and short: a ready function does not wait. */
 	while (poll_source_is_running(s)) {
@@ -176,31 +183,86 @@ void poller_remove(struct poll_source *s)
 	}
 }
 
-void poller_prefer(struct poll_source *s)
+/* Has s had many of the last events? */
+static bool poll_source_is_busy(struct poll_source *s)
+{
+	if (p.seq - s->since > HOT_WINDOW) {
+		s->since = p.seq;
+		s->count = 0;
+	}
+	return ++s->count >= PREFER_AFTER;
+}
+
+/* The place of s among the hot ones, or HOT_MAX. */
+static unsigned int hot_find(const struct poll_source *s)
+{
+	unsigned int i = 0;
+
+	spin_lock(&p.lock, &lc_poller);
+	while (i < HOT_MAX && p.hot[i] != s)
+		i++;
+	spin_unlock(&p.lock, &lc_poller);
+	return i;
+}
+
+/* A place for another hot source, or HOT_MAX. */
+static unsigned int hot_place(void)
+{
+	unsigned int i = hot_find(NULL);
+
+	if (i < HOT_MAX)
+		return i;
+	for (i = 0; i < HOT_MAX && p.seq - p.hot_seq[i] < HOT_AGE; i++)
+		;
+	return i;
+}
+
+/* Have s (null: nothing) in place i. */
+static void hot_set(unsigned int i, struct poll_source *s)
 {
 	struct poll_source *old;
 
+	p.hot_seq[i] = p.seq;
 	spin_lock(&p.lock, &lc_poller);
-	old = p.hot;
-	spin_unlock(&p.lock, &lc_poller);
-	if (s != p.next_hot) {
-		p.next_hot = s;
-		p.next_streak = 0;
-	}
-	if (p.next_streak < LISTEN_AFTER)
-		p.next_streak++;
-	if (s == old || p.next_streak < PREFER_AFTER)
-		return;
-	spin_lock(&p.lock, &lc_poller);
-	p.pinned = old = p.hot;
-	p.hot = s;
+	p.pinned = old = p.hot[i];
+	p.hot[i] = s;
 	spin_unlock(&p.lock, &lc_poller);
 	/* Without a voice in epoll the hot one wakes us once, not twice. */
-	if (!poller_modify(s, 0) && old)
+	if (s)
+		(void)!poller_modify(s, 0);
+	if (old)
 		(void)!poller_modify(old, EPOLLIN);
 	spin_lock(&p.lock, &lc_poller);
 	p.pinned = NULL;
 	spin_unlock(&p.lock, &lc_poller);
+}
+
+/* Who listens to the source in place hears no others but through epoll. */
+static void hot_alone(unsigned int place)
+{
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		if (i != place)
+			hot_set(i, NULL);
+}
+
+void poller_prefer(struct poll_source *s)
+{
+	unsigned int i = hot_find(s);
+
+	p.seq++;
+	if (s != p.last) {
+		p.last = s;
+		p.streak = 0;
+	}
+	if (i < HOT_MAX) {
+		p.hot_seq[i] = p.seq;
+		if (p.streak < LISTEN_AFTER && ++p.streak == LISTEN_AFTER)
+			hot_alone(i);
+	} else if (poll_source_is_busy(s)) {
+		i = hot_place();
+		if (i < HOT_MAX)
+			hot_set(i, s);
+	}
 }
 
 /* ---- polling ---- */
@@ -228,11 +290,31 @@ static void poll_dispatch(u64 key, u32 events)
 	spin_unlock(&p.lock, &lc_poller);
 }
 
-/* Wait for the hot source and epoll. Calls the former's function; returns what epoll has. */
-static int poll_both(struct epoll_event *evs, const struct pollfd *hot, u64 key, s64 timeout)
+struct hot_fds {
+	unsigned int count;
+	struct pollfd fd[HOT_MAX + 1]; /* the last one is epoll */
+	u64 key[HOT_MAX];
+};
+
+static void hot_fds_get(struct hot_fds *ret)
 {
-	struct pollfd fds[2] = { *hot, { .fd = p.epfd, .events = POLLIN } };
-	int n = host_ppoll(fds, 2, timeout);
+	ret->count = 0;
+	spin_lock(&p.lock, &lc_poller);
+	for (unsigned int i = 0; i < HOT_MAX; i++) {
+		if (!p.hot[i])
+			continue;
+		ret->fd[ret->count] = (struct pollfd){ .fd = p.hot[i]->fd, .events = POLLIN };
+		ret->key[ret->count++] = p.hot[i]->key;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	ret->fd[ret->count] = (struct pollfd){ .fd = p.epfd, .events = POLLIN };
+}
+
+/* Wait for the hot sources and epoll. Calls the former's functions; returns what epoll has. */
+static int poll_all(struct epoll_event *evs, struct hot_fds *hot, s64 timeout)
+{
+	const struct pollfd *epoll = &hot->fd[hot->count];
+	int n = host_ppoll(hot->fd, hot->count + 1, timeout);
 
 	if (timeout != 0) {
 		timers_awake();
@@ -240,22 +322,25 @@ static int poll_both(struct epoll_event *evs, const struct pollfd *hot, u64 key,
 	}
 	if (n <= 0)
 		return 0;
-	if (fds[1].revents)
-		p.next_streak = 0;
-	if (fds[0].revents)
-		poll_dispatch(key, (u32)fds[0].revents);
-	return fds[1].revents ? host_epoll_wait(p.epfd, evs, POLL_BATCH, 0) : 0;
+	if (epoll->revents)
+		p.streak = 0;
+	for (unsigned int i = 0; i < hot->count; i++)
+		if (hot->fd[i].revents)
+			poll_dispatch(hot->key[i], (u32)hot->fd[i].revents);
+	return epoll->revents ? host_epoll_wait(p.epfd, evs, POLL_BATCH, 0) : 0;
 }
 
-/* Listen to the hot source; false: it does not pay, or cannot be done. */
+/* Listen to the source that had the last events; false: it does not pay, or cannot be done. */
 static bool poll_listen(s64 deadline)
 {
 	UNINIT struct poll_event event;
-	struct poll_source *s;
+	struct poll_source *s = NULL;
 	int ret;
 
 	spin_lock(&p.lock, &lc_poller);
-	s = p.hot;
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		if (p.hot[i] && p.hot[i] == p.last)
+			s = p.hot[i];
 	if (s && s->receive) {
 		p.listened = s;
 		p.listener = t_sched.worker;
@@ -271,7 +356,7 @@ static bool poll_listen(s64 deadline)
 	if (ret == 0)
 		s->handle(s, &event);
 	else if (ret == -EINTR)
-		p.next_streak = 0;
+		p.streak = 0;
 	spin_lock(&p.lock, &lc_poller);
 	p.listened = NULL;
 	spin_unlock(&p.lock, &lc_poller);
@@ -280,28 +365,22 @@ static bool poll_listen(s64 deadline)
 
 static int poll_wait(struct epoll_event *evs, bool block)
 {
-	struct pollfd hot = { .fd = -1, .events = POLLIN };
+	UNINIT struct hot_fds hot;
 	s64 deadline = NO_DEADLINE, timeout = 0;
-	u64 key = 0;
 	int n;
 
 	if (block) {
 		deadline = timers_sleep();
-		if (p.next_streak >= LISTEN_AFTER && poll_listen(deadline))
+		if (p.streak >= LISTEN_AFTER && poll_listen(deadline))
 			return 0;
 	}
-	spin_lock(&p.lock, &lc_poller);
-	if (p.hot) {
-		hot.fd = p.hot->fd;
-		key = p.hot->key;
-	}
-	spin_unlock(&p.lock, &lc_poller);
+	hot_fds_get(&hot);
 	if (block && deadline == NO_DEADLINE)
 		timeout = -1;
 	else if (block)
 		timeout = max(deadline - sched_now(), (s64)1);
-	if (hot.fd >= 0)
-		return poll_both(evs, &hot, key, timeout);
+	if (hot.count)
+		return poll_all(evs, &hot, timeout);
 	n = host_epoll_wait(p.epfd, evs, POLL_BATCH, timeout);
 	if (block) {
 		timers_awake();
@@ -357,6 +436,9 @@ void poller_fini(void) NO_THREAD_SAFETY_ANALYSIS
 	p.epfd = p.doorbell = -1;
 	free(p.slots);
 	p.slots = NULL;
-	p.hot = p.next_hot = NULL;
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		p.hot[i] = NULL;
+	p.last = NULL;
+	p.streak = 0;
 	p.slot_count = p.free = 0;
 }

@@ -47,7 +47,9 @@ struct poll_source {
 	 */
 	int (*receive)(struct poll_source *s, struct poll_event *ret_event);
 	void (*handle)(struct poll_source *s, const struct poll_event *event);
-	u64 key; /* the poller's own */
+	u64 key; /* the poller's own, and so is what follows: */
+	u64 since; /* which event of all this count began with */
+	u32 count; /* of its events */
 };
 
 /* Watch s->fd for events (EPOLLIN, EPOLLOUT, EPOLLET, ...). s stays the caller's and must outlive
@@ -55,8 +57,8 @@ struct poll_source {
 [[nodiscard]] int poller_add(struct poll_source *s, u32 events);
 [[nodiscard]] int poller_modify(struct poll_source *s, u32 events);
 /*
- * From s's ready function: s, watched for EPOLLIN, has an event. The source whose events come one
- * after the other is waited for directly, not through epoll: only then does the host heed whoever
+ * From s's ready function: s, watched for EPOLLIN, has an event. The sources that have most
+ * of the events are waited for directly, not through epoll: only then does the host heed whoever
  * wakes us by handing over its CPU (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP).
  */
 void poller_prefer(struct poll_source *s);

@@ -5,6 +5,8 @@
 #include "stub_region.h"
 
 #include <linux/futex.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 enum { SCRIBBLE_MS = 1500 };
@@ -153,6 +155,39 @@ static void flood_events(void)
 	busy(NULL);
 }
 
+/* Changes of an epoll that nobody asked for: of what it cannot watch, in an order that cannot be.
+ */
+static void forge_changes(void)
+{
+	u64 seed = 88172645463325252;
+	struct epoll_event ev = { .events = EPOLLIN };
+	int ep = epoll_create1(0), other = epoll_create1(0), e = eventfd(1, 0);
+	volatile struct lane *l = stub_lane(0);
+
+	for (;;) {
+		epoll_ctl(ep, EPOLL_CTL_ADD, e, &ev);
+		for (int i = 0; i < 8; i++)
+			epoll_ctl(ep, EPOLL_CTL_MOD, e, &ev);
+		for (u32 i = 0; i < PF_WATCH_CALLS; i++) {
+			volatile struct pf_watch_call *c = &l->watch.calls[i];
+
+			c->op = (int)(stub_random(&seed) % 5);
+			c->fd = (int)(stub_random(&seed) % 16) - 1;
+			c->events = (u32)stub_random(&seed);
+			c->data = stub_random(&seed);
+		}
+		l->watch.count = (u32)(stub_random(&seed) % 40);
+		l->watch.fds[stub_random(&seed) % 16] = stub_random(&seed);
+		l->quick.done |= PF_QUICK_WATCH;
+		getppid();
+		epoll_wait(ep, &ev, 1, 0);
+		epoll_ctl(other, EPOLL_CTL_ADD, ep, &ev);
+		epoll_ctl(other, EPOLL_CTL_DEL, ep, NULL);
+		if (stub_random(&seed) % 4 == 0)
+			close(epoll_create1(0));
+	}
+}
+
 int main(void)
 {
 	static const struct {
@@ -172,6 +207,7 @@ int main(void)
 		stub_attack(attacks[i].name, victim, SCRIBBLE_MS);
 		stub_attack(attacks[i].name, victim, 100);
 	}
+	stub_attack("forged changes of an epoll", forge_changes, SCRIBBLE_MS);
 	stub_attack("a flood of notifications", flood, SCRIBBLE_MS);
 	stub_attack("a flood of events", flood_events, SCRIBBLE_MS);
 	return tap_end();

@@ -67,6 +67,10 @@ for sig in HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT; do
 	wait "$command"
 	is "SIG$sig is passed on" "$?:$(tail -n 1 "$WORK/seen")" 9:got
 done
+same "ignored signals stay ignored" \
+	'(trap "" HUP USR1; $RUN $BB sh -c "kill -HUP \$\$; kill -USR1 \$\$; echo on")'
+same "what is ignored, blocked" \
+	'env --ignore-signal=INT,PIPE --block-signal=QUIT,WINCH $RUN $BB grep Sig[BI][lg][kn] /proc/self/status'
 start_sandbox --timeout 30s -- "$BB" sleep 100
 sleep 0.3
 kill -TERM "$command"

@@ -54,6 +54,14 @@ int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *), unsigned 
 	return (int)host_call(SYS_rt_sigaction, sig, (long)&sa, 0, sizeof(sa.mask), 0, 0);
 }
 
+bool host_signal_ignored(int sig)
+{
+	struct host_sigaction sa = {};
+
+	return host_call(SYS_rt_sigaction, sig, 0, (long)&sa, sizeof(sa.mask), 0, 0) == 0 &&
+	       (uintptr_t)sa.handler == (uintptr_t)SIG_IGN;
+}
+
 __attribute__((no_sanitize("thread", "address", "undefined"))) static u64 fault_fixup(u64 pc)
 {
 	for (const struct ex_entry *e = __start_donjon_ex_table; e < __stop_donjon_ex_table; e++) {

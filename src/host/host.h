@@ -171,6 +171,8 @@ void host_fault_thread_fini(void);
  * - 1 for signal n. */
 [[nodiscard]] int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *),
 				 unsigned long flags, u64 mask);
+/* The calling process ignores the signal. */
+[[nodiscard]] bool host_signal_ignored(int sig);
 /* Undo libc's registration of rseq for the calling thread, which costs at every switch to it. */
 void host_rseq_unregister(void);
 /* how: SIG_BLOCK, ...; masks as above; ret_old may be null. */

@@ -103,7 +103,8 @@ static int init_parts(struct task *t, const struct process_args *args)
 	t->user = user_usage_find(k->users, args->cred->uid);
 	t->uts_ns = k->uts_ns;
 	uts_ns_get(t->uts_ns);
-	t->sighand = sighand_create();
+	t->sighand = sighand_create(args->ignored);
+	t->blocked = args->blocked & ~SIG_ONLY_KERNEL;
 	t->tg = thread_group_alloc();
 	if (!t->user || !t->sighand || !t->tg)
 		return -ENOMEM;

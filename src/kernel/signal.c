@@ -36,7 +36,7 @@ SLAB_CLASS(sigqueue, struct sigqueue);
 
 /* ---- handlers ---- */
 
-struct sighand *sighand_create(void)
+struct sighand *sighand_create(sigset64 ignored)
 {
 	struct sighand *h = slab_alloc(&slab_sighand);
 
@@ -44,12 +44,15 @@ struct sighand *sighand_create(void)
 		return NULL;
 	refcount_init(&h->refs, 1);
 	spin_init(&h->lock);
+	for (int i = 0; i < GUEST_NSIG; i++)
+		if (ignored & ~SIG_ONLY_KERNEL & SIGMASK(i + 1))
+			h->action[i].handler = SIG_IGN_K;
 	return h;
 }
 
 struct sighand *sighand_copy(struct sighand *from)
 {
-	struct sighand *h = sighand_create();
+	struct sighand *h = sighand_create(0);
 
 	if (!h)
 		return NULL;

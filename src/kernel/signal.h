@@ -23,7 +23,7 @@
 
 /* ---- handlers and queues ---- */
 
-[[nodiscard]] struct sighand *sighand_create(void); /* all default */
+[[nodiscard]] struct sighand *sighand_create(sigset64 ignored); /* others default */
 [[nodiscard]] struct sighand *sighand_copy(struct sighand *from);
 void sighand_get(struct sighand *h);
 void sighand_put(struct sighand *h); /* null is fine */

@@ -431,6 +431,7 @@ struct process_args {
 	struct mount_ns *mount_ns; /* borrowed */
 	struct fdtable *files; /* reference taken over */
 	u32 umask;
+	sigset64 ignored, blocked; /* signals that it inherits as such */
 	struct ctty *tty; /* its controlling terminal; borrowed, null: none */
 };
 /* Create the first process (pid 1) and start it. Call from a fiber. Errors as execve's. */

@@ -287,6 +287,10 @@ static void read_caller(struct caller *c)
 	c->group_count = n > 0 ? (u32)n : 0;
 	c->umask = (u32)host_call(SYS_umask, 022, 0, 0, 0, 0, 0);
 	host_call(SYS_umask, c->umask, 0, 0, 0, 0, 0);
+	for (int sig = 1; sig <= 64; sig++)
+		if (host_signal_ignored(sig))
+			c->ignored |= 1ULL << (sig - 1);
+	(void)!host_sigprocmask(SIG_BLOCK, 0, &c->blocked);
 }
 
 int sandbox_run(struct sandbox_config *config)

@@ -11,6 +11,7 @@
 struct caller {
 	u32 uid, gid, group_count, groups[1024];
 	u32 umask;
+	u64 ignored, blocked; /* signals: bit n - 1 for signal n */
 };
 
 /* --bind and --tmpfs, in the order in which they were given: later ones may lie in earlier ones. */

@@ -162,7 +162,9 @@ static void run_guest(struct kernel_process *k, const struct cred *cred)
 				     .envp = config->envp,
 				     .workdir = workdir,
 				     .cred = cred,
-				     .umask = config->caller.umask };
+				     .umask = config->caller.umask,
+				     .ignored = config->caller.ignored,
+				     .blocked = config->caller.blocked };
 	const char *what;
 	int ret = guest_root_create(config, &k->iso, cred, &root, &what);
 

@@ -129,9 +129,10 @@ field() {
 }
 
 # start_sandbox ARG...: `donjon run ARG...` in the background, with the standard streams of the
-# caller; sets command, and kernel once that process is there.
+# caller; sets command, and kernel once that process is there. No signal is ignored, as the shell
+# would have it.
 start_sandbox() {
-	"$DONJON" run "$@" <&0 &
+	env --default-signal "$DONJON" run "$@" <&0 &
 	command=$!
 	kernel=
 	until_true 10 find_kernel

@@ -24,7 +24,7 @@ static struct task *process_create(struct task *parent)
 
 	assert_non_null(t);
 	t->tg = thread_group_alloc();
-	t->sighand = sighand_create();
+	t->sighand = sighand_create(0);
 	assert_int_equal(
 		cred_create(k->user_ns, 1000, 1000, NULL, 0, (struct cred **)&t->subject.cred), 0);
 	t->user = user_usage_find(k->users, 1000);

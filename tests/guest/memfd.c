@@ -207,6 +207,8 @@ static void test_seal_errors(void)
 	close(pipes[1]);
 }
 
+#define MUCH (64 << 20)
+
 /* Seals of a memfd that another process has mapped. */
 static void test_seal_across(void)
 {
@@ -217,7 +219,11 @@ static void test_seal_across(void)
 	event_init(&sealed);
 	pid_t child = tap_fork();
 	if (child == 0) {
+		char *much = mmap(NULL, MUCH, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		need(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) != MAP_FAILED);
+		need(much != MAP_FAILED);
+		/* So that its end takes long. */
+		memset(much, 1, MUCH);
 		event_post(&mapped);
 		event_wait(&sealed);
 		_exit(0);

@@ -22,6 +22,9 @@
 #include "fs/tmpfs/internal.h"
 #include "host/file.h"
 #include "host/host.h"
+#include "platform/platform.h"
+#include "sched/fiber.h"
+#include "sched/timer.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -32,6 +35,8 @@
 	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | \
 	 TMPFS_SEAL_EXEC)
 #define HUGE_SHIFT_DEFAULT 21
+#define DYING_TRIES 2000
+#define DYING_WAIT_NS 1'000'000
 
 int memfd_init(int proc_fd, u64 size_limit)
 {
@@ -108,23 +113,37 @@ static bool has_seals(const struct file *f)
 	return f->ops == OPS(tmpfs_file_ops);
 }
 
-/* inode's lock held: no write is under way. */
 static int add_seals(struct inode *inode, u32 seals)
 {
-	u32 old = tmpfs_data_seals(inode);
+	int ret = -EPERM;
 
-	if (old & F_SEAL_SEAL)
-		return -EPERM;
+	/* Locked, so that no write is under way. */
+	mutex_lock(&inode->lock, &lc_inode);
 	/* What can be executed and must stay so is not to be written either. */
 	if (seals & TMPFS_SEAL_EXEC && inode->mode & 0111)
 		seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
-	return tmpfs_data_seal(inode, seals);
+	if (!(tmpfs_data_seals(inode) & F_SEAL_SEAL))
+		ret = tmpfs_data_seal(inode, seals);
+	mutex_unlock(&inode->lock, &lc_inode);
+	return ret;
+}
+
+/* A guest process that is dead may still be mapping it on the host, for a moment. */
+static int add_seals_after_deaths(struct inode *inode, u32 seals)
+{
+	int ret;
+
+	for (int i = 0; i < DYING_TRIES; i++) {
+		ret = add_seals(inode, seals);
+		if (ret != -EBUSY || !platform_has_dying() ||
+		    fiber_park_killable(sched_now() + DYING_WAIT_NS) == -EINTR)
+			break;
+	}
+	return ret;
 }
 
 long memfd_fcntl(struct file *f, int cmd, u64 arg)
 {
-	long ret;
-
 	if (cmd == F_GET_SEALS)
 		return has_seals(f) ? (long)tmpfs_data_seals(f->inode) : -EINVAL;
 	if (arg & ~0xffff'ffffUL)
@@ -133,10 +152,7 @@ long memfd_fcntl(struct file *f, int cmd, u64 arg)
 		return -EPERM;
 	if (arg & ~(u64)ALL_SEALS || !has_seals(f))
 		return -EINVAL;
-	mutex_lock(&f->inode->lock, &lc_inode);
-	ret = add_seals(f->inode, (u32)arg);
-	mutex_unlock(&f->inode->lock, &lc_inode);
-	return ret;
+	return add_seals_after_deaths(f->inode, (u32)arg);
 }
 
 bool memfd_write_sealed(const struct file *f)

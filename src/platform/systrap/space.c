@@ -183,6 +183,18 @@ void space_kill(struct pf_space *s, enum space_state state)
 		STAT_INC(spaces_killed);
 }
 
+bool platform_has_dying(void)
+{
+	struct pf_space *s;
+	bool found = false;
+
+	systrap_lock();
+	list_for_each(s, &g_systrap.spaces, link)
+		found |= atomic_load(&s->state) == SPACE_DEAD && !s->reaped;
+	systrap_unlock();
+	return found;
+}
+
 void pf_space_kill(struct pf_space *s)
 {
 	space_kill(s, SPACE_DEAD);

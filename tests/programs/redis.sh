@@ -9,11 +9,9 @@ ln -s "$(command -v redis-check-rdb)" redis-server
 	--appendonly yes --daemonize no --logfile "$dir/log" &
 server=$!
 trap 'kill $server 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
-tries=0
 until [ "$(redis-cli -s socket ping 2>/dev/null)" = PONG ]; do
-	tries=$((tries + 1))
-	if [ $tries -gt 200 ]; then
-		echo "no answer"
+	if ! kill -0 $server; then
+		echo "no server"
 		cat log
 		exit 1
 	fi

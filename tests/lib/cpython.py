@@ -19,6 +19,7 @@ HANGS_MAX = 8
 START = re.compile(r"^(\w+) \(((?:test\.)?[A-Za-z_][\w<>]*\.[\w.<>]+)\)")
 OUTCOME = re.compile(r"(?:^|\.\.\. ?|[^\w'])(ok|FAIL|ERROR|expected failure|unexpected success"
                      r"|skipped ['\"].*)$")
+TIMEOUT = re.compile(r"Timeout \(\d+:\d\d:\d\d\)!$", re.M)
 HEADER = re.compile(r"^(FAIL|ERROR): (\w+) \(([\w.<>]+)\)")
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "PATH", "TERM", "USER", "LOGNAME", "SHELL")
 
@@ -111,7 +112,7 @@ def run_suite(prefix, args, suite, excluded, env):
             with open(os.path.join(args.keep, f"{suite}.{where}"), "w", encoding="utf-8") as file:
                 file.write(text)
         current = parse(text, run)
-        stuck = status is None or "Timeout (" in text
+        stuck = status is None or TIMEOUT.search(text)
         if not stuck and not re.search(r"^(Ran \d+ test|Tests? result:|Result:|== Tests result)",
                                        text, re.M):
             run.trouble = f"status {status}: " + " | ".join(text.splitlines()[-3:])

@@ -46,7 +46,8 @@ struct pf_config {
 /* Second part of boot, from the first fiber: needs the poller. Starts filling the reserve of
  * spaces. */
 [[nodiscard]] int platform_start(void);
-/* Is there a space that was killed and whose host process is not gone yet, with all it has mapped? */
+/* Is there a space that was killed and whose host process is not gone yet, with all it has mapped?
+ */
 bool platform_has_dying(void);
 /* Why the host refused the last process that it refused: a negative errno, or 0. */
 int platform_refusal(void);

@@ -654,7 +654,8 @@ int epoll_ready_count(struct file *epf, int most)
 		if (++n >= most)
 			break;
 	spin_unlock(&ep->ready_lock, &lc_ready);
-	return n;
+	/* Each item has a reference. */
+	return n < most ? n : (int)min(refcount_read(&ep->refs), (u32)INT32_MAX);
 }
 
 int epoll_wait_file(struct file *epf, struct epoll_event_k *events, int max, s64 deadline)

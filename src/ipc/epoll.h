@@ -39,7 +39,8 @@ u64 epoll_plain_items(struct file *ep, struct fdtable *files, u64 *ret_fds, u32 
  */
 [[nodiscard]] int epoll_ctl_late(struct file *ep, struct fdtable *files,
 				 const struct pf_watch_call *calls, u32 count);
-/* How many items may be ready now, counted up to most; 0 if ep is no epoll. */
+/* How many items may be ready now, but if there are most of them no fewer than ep has in all; 0 if
+ * ep is no epoll. */
 int epoll_ready_count(struct file *ep, int most);
 /* Wait until deadline (host monotonic ns; 0: do not wait) for at most max events (>= 1), into ret.
  * Returns how many, 0 at the deadline, or -EINVAL, -EINTR. */

@@ -457,7 +457,7 @@ long sys_pselect6(struct task *t, int nfds, struct uaddr in, struct uaddr out, s
 /* ---- epoll_wait ---- */
 
 #define EPOLL_FAST 64
-#define EPOLL_BATCH 4096 /* most events of one call */
+#define EPOLL_MANY 4096
 
 static long epoll_run(struct task *t, struct file *ep, struct uaddr uevents, int max, s64 deadline)
 {
@@ -467,7 +467,7 @@ static long epoll_run(struct task *t, struct file *ep, struct uaddr uevents, int
 
 	/* Who asks for thousands gets few as a rule. What becomes ready while it sleeps, and is
 	 * more than that, is for the next call. */
-	max = min(max, max(epoll_ready_count(ep, EPOLL_BATCH), EPOLL_FAST));
+	max = min(max, max(epoll_ready_count(ep, EPOLL_MANY), EPOLL_FAST));
 	if (max > EPOLL_FAST) {
 		events = arena_alloc((size_t)max * sizeof(*events));
 		if (!events)

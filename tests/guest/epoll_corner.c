@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 static int add(int ep, int fd, uint32_t events)
 {
@@ -173,6 +174,31 @@ static void test_eventfd(void)
 	close(e);
 }
 
+/* One call tells all that is ready, however much it is. */
+static void test_thousands(void)
+{
+	enum { COUNT = 9000 };
+	static struct epoll_event events[COUNT + 1];
+	struct rlimit limit;
+	need(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = limit.rlim_max;
+	need(limit.rlim_max > COUNT + 100 && setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	int ep = epoll_create1(0), fd = eventfd(1, 0), last = fd;
+	long added = 0, sum = 0;
+	for (int i = 0; i < COUNT; i++) {
+		last = dup(fd);
+		struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)i };
+		added += last >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, last, &event) == 0;
+	}
+	is_int(added, COUNT, "thousands of descriptors");
+	is_int(epoll_wait(ep, events, COUNT + 1, -1), COUNT, "all are ready at once");
+	for (int i = 0; i < COUNT; i++)
+		sum += events[i].data.u32;
+	is_int(sum, (long)COUNT * (COUNT - 1) / 2, "each once");
+	is_int(epoll_wait(ep, events, 5000, -1), 5000, "fewer, if fewer are asked for");
+	close_range((unsigned)ep, (unsigned)last, 0);
+}
+
 int main(void)
 {
 	tap_begin();
@@ -181,5 +207,6 @@ int main(void)
 	test_exclusive();
 	test_pwait2();
 	test_eventfd();
+	test_thousands();
 	return tap_end();
 }

@@ -181,8 +181,12 @@ static void test_thousands(void)
 	static struct epoll_event events[COUNT + 1];
 	struct rlimit limit;
 	need(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	if (limit.rlim_max < COUNT + 100) {
+		ok(true, "thousands of descriptors # SKIP too few are allowed");
+		return;
+	}
 	limit.rlim_cur = limit.rlim_max;
-	need(limit.rlim_max > COUNT + 100 && setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	int ep = epoll_create1(0), fd = eventfd(1, 0), last = fd;
 	long added = 0, sum = 0;
 	for (int i = 0; i < COUNT; i++) {

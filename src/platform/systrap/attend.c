@@ -18,15 +18,17 @@
 
 #include "host/host.h"
 
-#define SPIN_US 20 /* about the price of a sleep and of a wake of another CPU after it */
+#define SPIN_US 30 /* about the price of a sleep and of a wake of another CPU after it */
 #define WAKE_US 60 /* a sleep, and a wake of another CPU before it */
-#define QUICK_US 15 /* a guest's run between events, and an answer, that pay for attendance */
-#define PROMOTE_MIN 8 /* so many quick events in a row */
+#define QUICK_US 20 /* a guest's run between events, and an answer, that pay for attendance */
+#define PROMOTE_MIN 8 /* so many quick events; each slow one takes SLOW back */
 #define PROMOTE_MAX 4096
-#define CREDIT_START 48
+#define SLOW 2
+/* In what a good spin saves, some 7 µs. */
+#define CREDIT_START 24
 #define CREDIT_MAX 64
-#define PRICE_FAILED 16
-#define PRICE_LATE 8 /* the lane had gone to sleep before our answer came */
+#define PRICE_FAILED 6
+#define PRICE_LATE 3 /* the lane had gone to sleep before our answer came */
 #define SUCCESSES 64 /* so many good spins make a promotion a success */
 
 u64 attend_limit(bool woken)
@@ -130,7 +132,7 @@ void attend_event(struct pf_thread *t, u64 guest_tsc)
 	if (t->attended || !g_systrap.many_cpus)
 		return;
 	if (guest_tsc > quick || t->answer_tsc > quick) {
-		t->quick_events = 0;
+		t->quick_events -= min(t->quick_events, SLOW);
 		return;
 	}
 	if (++t->quick_events < max(t->promote_need, PROMOTE_MIN))

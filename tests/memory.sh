@@ -18,6 +18,8 @@ limited 'echo -1000 >/proc/self/oom_score_adj 2>&1; ./memhog touch 30 & ./memhog
 is "the one that has most" "$(tail -n 1 <<<"$out")" 0
 limited './memhog fork 50 6; echo $?'
 is "pages that are shared after a fork count once" "$out" 0
+limited './memhog forks 50 6; echo $?'
+is "while those who share them end, too" "$out" 0
 limited './memhog vfork 60; echo $?'
 is "those of a vfork, too" "$out" 0
 limited './memhog thread 1000; echo $?'

@@ -21,6 +21,7 @@ struct gathered {
 	struct gathered_task {
 		struct task *task;
 		const struct mm *mm; /* what it was, to tell it from others; not owned */
+		bool pinned; /* for who gathered them */
 	} * at;
 	u32 count, room;
 };

@@ -28,31 +28,51 @@
 #define DYING_TRIES 200
 #define ADJ_NEVER (-1000)
 
-/* Bytes that the process of t has of its own; share: pages that several share count in part. */
-static u64 own_bytes(struct task *t, bool share)
+/* Bytes that the process of t has of its own. */
+static u64 own_bytes(struct task *t)
 {
 	struct mm *mm = task_get_mm(t);
 	struct mm_resident r;
-	u64 bytes;
 
 	if (!mm)
 		return 0;
-	if (share) {
-		bytes = mm_anonymous_share(mm);
-	} else {
-		r = mm_resident(mm);
-		bytes = r.anonymous + r.swap + r.page_tables;
-	}
+	r = mm_resident(mm);
 	mm_put(mm);
-	return bytes;
+	return r.anonymous + r.swap + r.page_tables;
 }
 
-static u64 total_bytes(const struct gathered *g, bool share)
+static u64 total_bytes(const struct gathered *g)
 {
 	u64 sum = host_memory_charged();
 
 	for (u32 i = 0; i < g->count; i++)
-		sum += own_bytes(g->at[i].task, share);
+		sum += own_bytes(g->at[i].task);
+	return sum;
+}
+
+static u64 own_share(struct task *t)
+{
+	struct mm *mm = task_get_mm(t);
+	u64 bytes = mm ? mm_anonymous_share(mm) : 0;
+
+	mm_put(mm);
+	return bytes;
+}
+
+/* Pages that several share count in part. Nobody's memory goes meanwhile: what it shared would fall
+ * to the others, and count time and again. */
+static u64 total_shares(const struct gathered *g)
+{
+	u64 sum = host_memory_charged();
+
+	for (u32 i = 0; i < g->count; i++)
+		g->at[i].pinned = task_pin_thread(g->at[i].task) != NULL;
+	for (u32 i = 0; i < g->count; i++)
+		if (g->at[i].pinned)
+			sum += own_share(g->at[i].task);
+	for (u32 i = 0; i < g->count; i++)
+		if (g->at[i].pinned)
+			task_unpin_thread(g->at[i].task);
 	return sum;
 }
 
@@ -64,7 +84,7 @@ static struct task *pick(const struct gathered *g, u64 limit)
 	for (u32 i = 0; i < g->count; i++) {
 		struct task *t = g->at[i].task;
 		s32 adj = __atomic_load_n(&t->tg->oom_score_adj, __ATOMIC_RELAXED);
-		u64 bytes = own_bytes(t, false);
+		u64 bytes = own_bytes(t);
 		s64 points = (s64)bytes + adj * (s64)(limit / 1000);
 
 		if (!bytes || adj == ADJ_NEVER || points <= most)
@@ -113,9 +133,9 @@ static u64 oom_look(u64 limit)
 	u64 used;
 
 	gather_memories(&g);
-	used = total_bytes(&g, false);
+	used = total_bytes(&g);
 	if (used > limit)
-		used = total_bytes(&g, true);
+		used = total_shares(&g);
 	if (used > limit)
 		victim = pick(&g, limit);
 	if (victim)

@@ -1,5 +1,6 @@
-/* Uses memory: memhog touch|map|shared|texts|sockets|vfork|thread MIB, or memhog fork MIB CHILDREN.
- * Exits with 0, or with 3 if there was none to be had. */
+/* Uses memory: memhog touch|map|shared|texts|sockets|vfork|thread MIB, or memhog fork MIB CHILDREN,
+ * or memhog forks MIB CHILDREN, whose children end one after the other, time and again. Exits with
+ * 0, or with 3 if there was none to be had. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,10 +97,35 @@ static void *touch_alone(void *arg)
 	exit(0);
 }
 
+static int wait_for_all(void)
+{
+	int status, bad = 0;
+
+	while (wait(&status) > 0)
+		bad |= status;
+	return bad != 0;
+}
+
+static int run_forks(int children)
+{
+	int bad = 0;
+
+	for (int round = 0; round < 40; round++) {
+		for (int i = 0; i < children; i++) {
+			if (fork() == 0) {
+				usleep(4000U * (unsigned int)(i + 1));
+				_exit(0);
+			}
+		}
+		bad |= wait_for_all();
+	}
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
 	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) << 20 : 0;
-	int children = argc > 3 ? atoi(argv[3]) : 0, status, bad = 0;
+	int children = argc > 3 ? atoi(argv[3]) : 0;
 	struct sysinfo si;
 
 	if (argc < 2)
@@ -129,13 +155,13 @@ int main(int argc, char **argv)
 	touch(size);
 	if (!strcmp(argv[1], "vfork"))
 		return run_vfork();
+	if (!strcmp(argv[1], "forks"))
+		return run_forks(children);
 	for (int i = 0; i < children; i++) {
 		if (fork() == 0) {
 			sleep(1);
 			_exit(0);
 		}
 	}
-	while (wait(&status) > 0)
-		bad |= status;
-	return bad != 0;
+	return wait_for_all();
 }

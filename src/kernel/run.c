@@ -76,6 +76,7 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 	q->tid = task_tid(t);
 	q->tgid = task_tgid(t);
 	q->blocked = t->blocked;
+	q->robust_list = t->robust_list;
 	if (signal_mask_lend(t))
 		q->allowed |= PF_QUICK_SIGMASK;
 	if (!t->rseq_addr && platform_has_rseq())

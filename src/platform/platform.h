@@ -121,7 +121,7 @@ struct pf_fault {
  * thread itself knows: who has to rely on its mask interrupts it first.
  */
 #define PF_QUICK_SIGMASK 1U /* rt_sigprocmask. Only if no signal is pending */
-#define PF_QUICK_ROBUST_LIST 2U /* set_robust_list */
+#define PF_QUICK_ROBUST_LIST 2U /* set_robust_list; an empty list is none when the thread exits */
 #define PF_QUICK_TID_ADDRESS 4U /* set_tid_address */
 #define PF_QUICK_RSEQ 8U /* rseq: a first registration */
 #define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
@@ -136,7 +136,8 @@ struct pf_quick {
 	u64 start_brk; /* in */
 	u64 brk; /* in and out */
 	u64 blocked; /* in and out: the signal mask */
-	u64 robust_list, clear_child_tid, rseq_area; /* out: guest addresses, unchecked */
+	u64 robust_list; /* in and out: a guest address, unchecked */
+	u64 clear_child_tid, rseq_area; /* out: likewise */
 };
 
 /*

@@ -190,9 +190,8 @@ static bool is_in_scope(const struct walk *w)
 
 static int walk_up(struct walk *w)
 {
-	int err;
-
 	struct dentry *parent;
+	int err;
 
 	for (;;) {
 		if (path_equal(&w->cur, &w->root)) {

@@ -146,7 +146,7 @@ struct pf_thread {
 	bool attended; /* [owner] */
 	s8 credit; /* [owner] for failed spins */
 	u8 good_spins; /* [owner] since the promotion, up to a limit */
-	u16 quick_events, promote_need; /* [owner] in a row; how many promote */
+	u16 quick_events, promote_need; /* [owner] less slow ones; how many promote */
 	bool woken; /* [owner] the last response found it asleep */
 	int cpu; /* [owner] as the lane last reported */
 	u64 yield_tsc; /* [owner] when other fibers could run last */

@@ -250,6 +250,7 @@ static void syscall_event(struct lane *lane, struct lane_private *priv, const si
 			(void)fp_save(uc, lane->window, LANE_WINDOW_SIZE);
 		} else if (r->orig_rax == __NR_exit) {
 			priv->spin = 0; /* nothing comes soon */
+			quick_exit(lane);
 			if (forget_rseq(priv))
 				lane->event.result = LANE_NO_RSEQ;
 		}

@@ -8,9 +8,9 @@
 
 #include <asm/prctl.h>
 #include <asm/unistd.h>
+#include <linux/futex.h>
 #include <linux/mman.h>
 
-#define ROBUST_LIST_HEAD_SIZE 24
 #define RSEQ_SIZE 32
 #define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))
 
@@ -104,6 +104,20 @@ static bool quick_madvise(const greg_t *g)
 	       fast_call(__NR_madvise, addr, size, MADV_DONTNEED, 0, 0, 0) == 0;
 }
 
+void quick_exit(struct lane *lane)
+{
+	struct pf_quick *q = &lane->quick;
+	struct robust_list_head head;
+	u64 at = q->robust_list;
+
+	if (!at || !(q->allowed & PF_QUICK_ROBUST_LIST) || !in_guest(at, sizeof(head)) ||
+	    guest_copy(&head, (const void *)at, sizeof(head)) || (u64)head.list.next != at ||
+	    head.list_op_pending)
+		return;
+	q->robust_list = 0;
+	q->done |= PF_QUICK_ROBUST_LIST;
+}
+
 bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 {
 	struct pf_quick *q = &lane->quick;
@@ -116,7 +130,7 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 			return false;
 		break;
 	case __NR_set_robust_list:
-		if (!(allowed & PF_QUICK_ROBUST_LIST) || g[REG_RSI] != ROBUST_LIST_HEAD_SIZE)
+		if (!(allowed & PF_QUICK_ROBUST_LIST) || g[REG_RSI] != sizeof(struct robust_list_head))
 			return false;
 		q->robust_list = (u64)g[REG_RDI];
 		q->done |= PF_QUICK_ROBUST_LIST;

@@ -12,6 +12,8 @@
  * and nothing has been done.
  */
 bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g);
+/* The guest's thread exits: its robust list need not be walked if it is empty. */
+void quick_exit(struct lane *lane);
 /* epoll_ctl, with PF_QUICK_WATCH. Likewise. */
 bool watch_call(struct lane *lane, const greg_t *g);
 

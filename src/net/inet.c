@@ -220,8 +220,18 @@ static bool overlap(const struct sock *a, const struct sock *b, const struct ine
 	       (!inet_is_v4(b_local) && !b->v6only && inet_is_v4(&a->local));
 }
 
+static bool is_listening(struct sock *sk)
+{
+	bool ret;
+
+	sock_lock(sk);
+	ret = sk->state == SOCK_STATE_LISTENING;
+	sock_unlock(sk);
+	return ret;
+}
+
 /* May sk be bound to local beside other? */
-static bool conflicts(const struct sock *other, const struct sock *sk, const struct inet_end *local)
+static bool conflicts(struct sock *other, const struct sock *sk, const struct inet_end *local)
 {
 	bool reuse = sock_opt_get(sk, SOL_SOCKET, SO_REUSEADDR) &&
 		     sock_opt_get(other, SOL_SOCKET, SO_REUSEADDR);
@@ -232,7 +242,7 @@ static bool conflicts(const struct sock *other, const struct sock *sk, const str
 		return false;
 	if (share)
 		return false;
-	return !reuse || (!is_udp(sk) && other->state == SOCK_STATE_LISTENING);
+	return !reuse || (!is_udp(sk) && is_listening(other));
 }
 
 /* ---- ports of connections that have ended ---- */
@@ -300,7 +310,7 @@ static bool time_wait_conflicts(const struct sock *sk, const struct inet_end *lo
 static bool port_free_in(const struct list *bucket, const struct sock *sk,
 			 const struct inet_end *local, bool alone) REQUIRES(lc_net)
 {
-	const struct sock *other;
+	struct sock *other;
 
 	list_for_each(other, bucket, name_link)
 		if (other->local.port == local->port && (alone || conflicts(other, sk, local)))
@@ -416,7 +426,7 @@ int inet_listen_check(struct sock *sk)
 		return err;
 	net_lock();
 	list_for_each(other, inet_port_bucket(sk->protocol, sk->local.port), name_link)
-		if (other->local.port == sk->local.port && other->state == SOCK_STATE_LISTENING &&
+		if (other->local.port == sk->local.port && is_listening(other) &&
 		    conflicts(other, sk, &sk->local))
 			err = -EADDRINUSE;
 	net_unlock();

@@ -284,12 +284,14 @@ static int set_v6only(struct sock *sk, int value)
 	return err;
 }
 
-static int set_device(struct sock *sk, const void *value, u32 size)
+static int set_device(struct subject *s, struct sock *sk, const void *value, u32 size)
 {
-	bool lo = net_is_name(value, size, "lo");
+	bool lo = net_is_name(value, size, LO_NAME);
 
 	if (!lo && !net_is_name(value, size, ""))
 		return -ENODEV;
+	if (sock_opt_get(sk, SOL_SOCKET, SO_BINDTODEVICE) && !subject_capable(s, CAP_NET_RAW))
+		return -EPERM;
 	return opt_store(sk, opt_index(sk, SOL_SOCKET, SO_BINDTODEVICE), lo);
 }
 
@@ -317,7 +319,7 @@ static int set_special(struct subject *s, struct sock *sk, int level, int name, 
 		case SO_LINGER:
 			return set_linger(sk, value, size);
 		case SO_BINDTODEVICE:
-			return set_device(sk, value, size);
+			return set_device(s, sk, value, size);
 		default:
 			return 1;
 		}
@@ -338,6 +340,14 @@ static bool level_known(const struct sock *sk, int level)
 		return sk->protocol == IPPROTO_TCP;
 	return level == SOL_SOCKET || level == IPPROTO_IP || level == (int)sk->protocol ||
 	       (level == IPPROTO_IPV6 && sk->family == AF_INET6);
+}
+
+/* The byte that goes into IP's header: of a stream's the two bits of ECN are not the caller's. */
+static int header_byte(const struct sock *sk, int i, int value)
+{
+	if (sk->type != SOCK_STREAM)
+		return value;
+	return (value & ~3) | (__atomic_load_n(&sk->opts[i], __ATOMIC_RELAXED) & 3);
 }
 
 int sock_setopt(struct subject *s, struct file *f, int level, int name, const void *value, u32 size)
@@ -379,7 +389,9 @@ int sock_setopt(struct subject *s, struct file *f, int level, int name, const vo
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
 		n = n < 0 ? INT32_MAX : n;
 	else if (level == IPPROTO_IP && name == IP_TOS)
-		n &= 0xff;
+		n = header_byte(sk, i, n & 0xff);
+	else if (level == IPPROTO_IPV6 && name == IPV6_TCLASS && n != -1)
+		n = header_byte(sk, i, n);
 	return opt_store(sk, i, n);
 }
 

@@ -440,21 +440,30 @@ void sock_unaccept(struct file *f, struct file *conn)
 	sock_put(child);
 }
 
+/* Not while connected, nor after a reset. */
+static bool may_listen(const struct sock *sk) REQUIRES(lc_sock)
+{
+	return (sk->state == SOCK_STATE_NEW || sk->state == SOCK_STATE_LISTENING) && !sk->peer;
+}
+
 int sock_listen(struct subject *s, struct file *f, int backlog)
 {
 	struct sock *sk = file_sock(f);
-	int err = 0;
+	int err;
 
 	if (!sk)
 		return -ENOTSOCK;
 	if (!sk->ops->listens)
 		return -EOPNOTSUPP;
-	if (sk->ops->listen_check)
+	sock_lock(sk);
+	err = may_listen(sk) ? 0 : -EINVAL;
+	sock_unlock(sk);
+	if (!err && sk->ops->listen_check)
 		err = sk->ops->listen_check(s, sk);
 	if (err)
 		return err;
 	sock_lock(sk);
-	if (sk->state != SOCK_STATE_NEW && sk->state != SOCK_STATE_LISTENING) {
+	if (!may_listen(sk)) {
 		err = -EINVAL;
 	} else {
 		sk->state = SOCK_STATE_LISTENING;
@@ -582,6 +591,20 @@ static int sock_unread(struct sock *sk, int *ret)
 	return err;
 }
 
+/* TIOCOUTQ: what is in others' queues and costs us; TCP's peer has acknowledged all of it. */
+static int sock_unsent(struct sock *sk, int *ret)
+{
+	int err = 0;
+
+	sock_lock(sk);
+	if (sk->protocol == IPPROTO_TCP && sk->state == SOCK_STATE_LISTENING)
+		err = -EINVAL;
+	else
+		*ret = sk->family == AF_UNIX ? (int)min(atomic_load(&sk->wmem), (u32)INT32_MAX) : 0;
+	sock_unlock(sk);
+	return err;
+}
+
 static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 {
 	struct sock *sk = f->private;
@@ -592,12 +615,12 @@ static long sock_ioctl(struct subject *s, struct file *f, u32 cmd, u64 arg)
 		err = sock_unread(sk, &value);
 		break;
 	case TIOCOUTQ:
-		value = sk->family == AF_UNIX ? (int)min(atomic_load(&sk->wmem), (u32)INT32_MAX) :
-						0;
+		err = sock_unsent(sk, &value);
 		break;
 	case SIOCOUTQNSD:
 		if (sk->protocol != IPPROTO_TCP)
 			return -ENOTTY;
+		err = sock_unsent(sk, &value);
 		break;
 	case SIOCATMARK:
 		if (sk->protocol != IPPROTO_TCP)

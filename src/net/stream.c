@@ -296,6 +296,8 @@ static int stream_send_check(struct sock *sk)
 		err = -EAGAIN;
 	} else if (!is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED) {
 		err = -ENOTCONN;
+	} else if (!is_tcp(sk) && sk->shutdown & SEND_SHUT) {
+		err = -EPIPE; /* a pending error is for the receiver */
 	} else if (sk->shutdown & SEND_SHUT || (is_tcp(sk) && sk->state != SOCK_STATE_CONNECTED)) {
 		err = sock_take_error_locked(sk);
 		err = err ? err : -EPIPE;
@@ -365,7 +367,8 @@ static void tcp_reset_by_answer(struct sock *sk)
 
 static bool stream_put(struct sock *sk, struct sock *peer, struct skb *b) REQUIRES(lc_sock)
 {
-	if (peer->dead || (peer->shutdown & RCV_SHUT && !is_tcp(sk)))
+	/* A peer that has disconnected may have another connection by now. */
+	if (peer->dead || peer->peer != sk || (peer->shutdown & RCV_SHUT && !is_tcp(sk)))
 		return false;
 	sock_queue(peer, b);
 	if (b->urgent) {

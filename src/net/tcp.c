@@ -18,10 +18,15 @@
 
 /* ---- the end of a connection ---- */
 
-/* The peer hears of sk's end: by a reset, or the end of the stream. */
-static void tcp_tell_end(struct sock *peer, bool reset)
+/* sk's peer hears of its end, by a reset or the end of the stream, unless it has another peer now.
+ */
+static void tcp_tell_end(struct sock *sk, struct sock *peer, bool reset)
 {
 	sock_lock(peer);
+	if (peer->peer != sk) {
+		sock_unlock(peer);
+		return;
+	}
 	if (reset) {
 		peer->err = peer->shutdown & RCV_SHUT ? EPIPE : ECONNRESET;
 		peer->shutdown = BOTH_SHUT;
@@ -57,7 +62,7 @@ static void tcp_release(struct sock *sk, bool embryo)
 	sk->state = SOCK_STATE_NEW;
 	sock_unlock(sk);
 	if (tell)
-		tcp_tell_end(peer, reset);
+		tcp_tell_end(sk, peer, reset);
 	sock_put(peer);
 	if (first)
 		inet_time_wait(sk);
@@ -89,7 +94,7 @@ static int tcp_shutdown(struct sock *sk, u32 how)
 	}
 	sock_unlock(sk);
 	if (peer)
-		tcp_tell_end(peer, false);
+		tcp_tell_end(sk, peer, false);
 	sock_put(peer);
 	sock_wake(sk, SOCK_ALL);
 	if (!err && how & RCV_SHUT && sk->state == SOCK_STATE_NEW)
@@ -115,6 +120,8 @@ static int tcp_connect_begin(struct sock *sk)
 		sk->connecting = false;
 		err = sk->state == SOCK_STATE_CONNECTED ? 1 : sock_take_error_locked(sk);
 		err = err ? err : -ECONNABORTED;
+		if (err < 0 && !sk->peer)
+			sk->shutdown = 0;
 	} else if (sk->state == SOCK_STATE_CONNECTING) {
 		err = -EALREADY;
 	} else if (sk->state != SOCK_STATE_NEW || sk->peer) {
@@ -123,7 +130,6 @@ static int tcp_connect_begin(struct sock *sk)
 		sk->state = SOCK_STATE_CONNECTING;
 		sk->done = false;
 		sk->ended_first = false;
-		sk->shutdown = 0;
 		sk->err = 0;
 	}
 	sock_unlock(sk);
@@ -232,23 +238,36 @@ static int tcp_connect_to(struct subject *s, struct sock *sk, const struct inet_
 static int tcp_disconnect(struct sock *sk)
 {
 	struct sock *peer;
+	struct list unread;
 
+	list_init(&unread);
+	mutex_lock(&sk->read_lock, &lc_socket);
 	sock_lock(sk);
 	if (sk->state == SOCK_STATE_CONNECTING) {
 		sock_unlock(sk);
+		mutex_unlock(&sk->read_lock, &lc_socket);
 		return -EALREADY;
 	}
 	peer = sk->peer;
 	sk->peer = NULL;
+	if (sk->state == SOCK_STATE_CONNECTED && !(sk->done && sk->shutdown & SEND_SHUT))
+		sk->err = ECONNRESET; /* as if the peer had done it */
+	list_splice_tail(&unread, &sk->rcvq);
+	sk->rcv_count = 0;
+	sk->rcv_bytes = 0;
+	sk->urgent = NULL;
 	sk->state = SOCK_STATE_NEW;
 	sk->remote = (struct inet_end){};
 	sk->shutdown = 0;
 	sk->done = false;
 	sk->connecting = false;
 	sock_unlock(sk);
+	mutex_unlock(&sk->read_lock, &lc_socket);
+	skbs_destroy(&unread);
 	if (peer)
-		tcp_tell_end(peer, true);
+		tcp_tell_end(sk, peer, true);
 	sock_put(peer);
+	sock_wake(sk, SOCK_ALL);
 	sock_release_children(sk);
 	return 0;
 }
@@ -284,7 +303,7 @@ static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname
 	sock_lock(sk);
 	if (err) {
 		sk->state = SOCK_STATE_NEW;
-		sk->shutdown = BOTH_SHUT;
+		sk->shutdown = nonblock ? BOTH_SHUT : 0; /* until that is told */
 		sk->err = nonblock ? -err : 0;
 	}
 	sk->connecting = nonblock;

@@ -5,6 +5,7 @@
 #include "tap.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -100,6 +101,7 @@ static void refused(void)
 
 	is_err(connect(s, (void *)&a, sizeof(a)), ECONNREFUSED, "connect to a closed port");
 	is_int(get(s, SOL_SOCKET, SO_ERROR), 0, "the error has been told");
+	is_int(events_of(s, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP, "and all is as before");
 	close(s);
 	s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	is_err(connect(s, (void *)&a, sizeof(a)), EINPROGRESS, "nonblocking");
@@ -107,7 +109,76 @@ static void refused(void)
 	       "its events");
 	is_int(get(s, SOL_SOCKET, SO_ERROR), ECONNREFUSED, "SO_ERROR");
 	is_int(get(s, SOL_SOCKET, SO_ERROR), 0, "once");
+	is_err(connect(s, (void *)&a, sizeof(a)), ECONNABORTED, "connect tells it, too");
+	is_int(events_of(s, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP, "and then all is as before");
 	close(s);
+}
+
+/* What was shut down before a connection stays so. */
+static void shut_first(void)
+{
+	int l = listener(2), s = socket(AF_INET, SOCK_STREAM, 0),
+	    t = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a = loopback(port_of(l));
+	char c;
+
+	is_err(shutdown(s, SHUT_WR), ENOTCONN, "shutdown before connect");
+	need(!connect(s, (void *)&a, sizeof(a)));
+	is_err(send(s, "x", 1, MSG_NOSIGNAL), EPIPE, "nothing can be sent");
+	is_err(shutdown(t, SHUT_RD), ENOTCONN, "the other way");
+	need(!connect(t, (void *)&a, sizeof(a)));
+	is_int(recv(t, &c, 1, MSG_DONTWAIT), 0, "nothing is received");
+	close(s);
+	close(t);
+	close(l);
+}
+
+static int disconnect(int s)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	return connect(s, &none, sizeof(none));
+}
+
+static void *accept_blocked(void *arg)
+{
+	return (void *)(intptr_t)(accept(*(int *)arg, NULL, NULL) < 0 ? errno : 0);
+}
+
+/* connect with AF_UNSPEC. */
+static void disconnected(void)
+{
+	int l = listener(2), other = listener(2), s = connect_port(port_of(l)), a, b;
+	struct sockaddr_in to = loopback(port_of(other));
+	pthread_t thread;
+	void *error;
+	char buf[8];
+
+	a = accept(l, NULL, NULL);
+	need(send(a, "old", 3, 0) == 3 && events_of(s, POLLIN, 1000) == POLLIN);
+	is_int(disconnect(s), 0, "disconnect");
+	is_int(get(s, SOL_SOCKET, SO_ERROR), ECONNRESET, "as if it had been reset");
+	is_err(recv(s, buf, sizeof(buf), 0), ENOTCONN, "what was not received is gone");
+	is_int(events_of(a, POLLIN, 1000), POLLIN | POLLERR | POLLHUP, "the peer is told");
+	is_err(listen(a, 1), EINVAL, "and cannot listen");
+	need(!connect(s, (void *)&to, sizeof(to)) && (b = accept(other, NULL, NULL)) >= 0);
+	is_err(recv(s, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN, "a connection with another");
+	is_int(disconnect(a), 0, "the old peer disconnects");
+	is_int(send(s, "new", 3, 0), 3, "that is nothing to the new connection");
+	is_int(recv(b, buf, sizeof(buf), 0), 3, "on which the data come");
+	need(!shutdown(b, SHUT_WR) && events_of(s, POLLIN, 1000) && !shutdown(s, SHUT_WR));
+	is_int(disconnect(s), 0, "after both have shut down");
+	is_int(get(s, SOL_SOCKET, SO_ERROR), 0, "nothing is reset");
+	need(!pthread_create(&thread, NULL, accept_blocked, &l));
+	pause_ms(20);
+	is_int(disconnect(l), 0, "disconnect a listener");
+	need(!pthread_join(thread, &error));
+	is_int((int)(intptr_t)error, EINVAL, "accept ends");
+	close(s);
+	close(a);
+	close(b);
+	close(l);
+	close(other);
 }
 
 static void reset_by_linger(void)
@@ -236,9 +307,15 @@ static void *connect_blocked(void *arg)
 	return NULL;
 }
 
+static void interrupt(int signo)
+{
+	(void)signo;
+}
+
 static void connecting(void)
 {
-	struct timeval soon = { .tv_usec = 300000 };
+	struct timeval soon = { .tv_usec = 50000 };
+	struct sigaction sa = { .sa_handler = interrupt };
 	struct connecting c = { .s = socket(AF_INET, SOCK_STREAM, 0) };
 	struct sockaddr_in a;
 	struct tcp_info info = {};
@@ -252,7 +329,7 @@ static void connecting(void)
 		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		(void)!connect(full[i], (void *)&a, sizeof(a));
 	}
-	need(!setsockopt(c.s, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)));
+	need(!sigaction(SIGUSR1, &sa, NULL));
 	need(!pthread_create(&thread, NULL, connect_blocked, &c));
 	do {
 		usleep(1000);
@@ -263,8 +340,13 @@ static void connecting(void)
 	is_err(recv(c.s, &len, 1, MSG_DONTWAIT), EAGAIN, "nor received");
 	len = sizeof(a);
 	is_err(getpeername(c.s, (void *)&a, &len), ENOTCONN, "it has no peer yet");
-	need(!pthread_join(thread, NULL));
-	is_int(c.result, -EINPROGRESS, "connect does not end before SO_SNDTIMEO");
+	need(!pthread_kill(thread, SIGUSR1) && !pthread_join(thread, NULL));
+	is_int(c.result, -EINTR, "a signal ends the wait");
+	close(c.s);
+	c.s = socket(AF_INET, SOCK_STREAM, 0);
+	need(!setsockopt(c.s, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)));
+	connect_blocked(&c);
+	is_int(c.result, -EINPROGRESS, "so does SO_SNDTIMEO");
 	close(c.s);
 	close(l);
 	close(full[0]);
@@ -569,11 +651,15 @@ static void odd_values(void)
 	is_int(set(s, IPPROTO_TCP, TCP_MAXSEG, 0), 0, "none");
 	is_int(set(s, IPPROTO_IP, IP_TOS, 0x12c), 0, "IP_TOS: more than a byte");
 	is_int(get(s, IPPROTO_IP, IP_TOS), 0x2c, "of which a byte counts");
+	need(!set(s, IPPROTO_IP, IP_TOS, 0xff));
+	is_int(get(s, IPPROTO_IP, IP_TOS), 0xfc, "without the bits of ECN");
 	is_int(set(s, IPPROTO_IP, IP_MULTICAST_ALL, 2), -EINVAL, "IP_MULTICAST_ALL: 0 or 1");
 	is_int(set(s, IPPROTO_IP, IP_MINTTL, 5), 0, "IP_MINTTL");
 	is_int(get(s, IPPROTO_IP, IP_MINTTL), 5, "is kept");
 	close(s);
 	s = socket(AF_INET, SOCK_DGRAM, 0);
+	need(!set(s, IPPROTO_IP, IP_TOS, 0xff));
+	is_int(get(s, IPPROTO_IP, IP_TOS), 0xff, "which UDP can set");
 	is_err(shutdown(s, SHUT_RD), ENOTCONN, "shutdown of an unconnected UDP socket");
 	is_int(events_of(s, POLLIN | POLLRDHUP, 0), POLLIN | POLLRDHUP, "has its effect");
 	is_int(recv(s, &fd, 1, MSG_OOB), 0, "UDP does not mind MSG_OOB");
@@ -582,6 +668,26 @@ static void odd_values(void)
 	need(!shutdown(s, SHUT_WR));
 	is_err(send(s, "x", 1, 0), ENOTCONN, "a unix socket without a peer has no pipe to break");
 	close(s);
+	s = socket(AF_INET6, SOCK_STREAM, 0);
+	need(!set(s, IPPROTO_IPV6, IPV6_TCLASS, 0xff));
+	is_int(get(s, IPPROTO_IPV6, IPV6_TCLASS), 0xfc, "IPV6_TCLASS: without the bits of ECN");
+	is_int(set(s, IPPROTO_IPV6, IPV6_TCLASS, 256), -EINVAL, "no byte");
+	close(s);
+	s = listener(1);
+	is_err(ioctl(s, SIOCOUTQ, fd), EINVAL, "SIOCOUTQ of a listener");
+	is_err(ioctl(s, SIOCOUTQNSD, fd), EINVAL, "SIOCOUTQNSD");
+	close(s);
+}
+
+static void bind_device_again(void)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (getuid() == 0)
+		need(setresuid(12345, 12345, 12345) == 0);
+	need(!setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	need_err(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0), EPERM);
+	need_err(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "nothing", 7), ENODEV);
 }
 
 /* Options that are names. */
@@ -606,7 +712,9 @@ static void named_options(void)
 	ok(len == 3 && !strcmp(name, "lo"), "the device that was set");
 	len = 4;
 	is_err(getsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, name, &len), EINVAL, "too little room");
-	is_int(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0), 0, "none again");
+	if (getuid() == 0)
+		is_int(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0), 0, "none again");
+	child_ok(bind_device_again, "who has no privilege can bind a socket once");
 	is_err(recv(s, name, 1, MSG_ERRQUEUE), EAGAIN, "the queue of errors is empty");
 	close(s);
 }
@@ -761,6 +869,8 @@ int main(void)
 	urgent();
 	urgent_peek();
 	connecting();
+	shut_first();
+	disconnected();
 	time_wait();
 	listen_twice();
 	shared_port();

@@ -89,7 +89,8 @@ static void body_stream(struct world *w)
 	assert_true(total > 50'000 && total < 250'000);
 	assert_int_equal(file_poll(f[0]) & EPOLLOUT, 0);
 	file_put(f[1]);
-	assert_int_equal(sock_put_message(w, f[0], "x", 1, NULL), -ECONNRESET);
+	assert_int_equal(sock_put_message(w, f[0], "x", 1, NULL), -EPIPE);
+	assert_int_equal(sock_get_message(w, f[0], back, 1, 0, NULL), -ECONNRESET);
 	assert_int_equal(sock_put_message(w, f[0], "x", 1, NULL), -EPIPE);
 	file_put(f[0]);
 }

@@ -363,12 +363,17 @@ static bool may_send(struct sock *sk, struct sock *to)
 	return ret;
 }
 
-/* sk is no longer connected to old, which is told: what it has not received is moved to unread. */
+/* sk is no longer connected to old: what it has not received is moved to unread, and if there was
+ * anything old is told. */
 static void dgram_disconnected(struct sock *sk, struct sock *old, struct list *unread)
 {
 	bool told;
 
 	sock_lock(sk);
+	if (list_empty(&sk->rcvq)) {
+		sock_unlock(sk);
+		return;
+	}
 	list_splice_tail(unread, &sk->rcvq);
 	sk->rcv_count = 0;
 	sk->rcv_bytes = 0;

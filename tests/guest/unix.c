@@ -307,6 +307,17 @@ static void test_peer_gone(void)
 	is_int(send(fd[1], "x", 1, 0), 1, "which can go on sending");
 	close(fd[0]);
 	close(fd[1]);
+	need(!socketpair(AF_UNIX, SOCK_DGRAM, 0, fd));
+	need(!connect(fd[0], &none, sizeof(none)));
+	need(!getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len));
+	is_int(error, 0, "but not if nothing was lost");
+	close(fd[0]);
+	close(fd[1]);
+	need(!socketpair(AF_UNIX, SOCK_STREAM, 0, fd) && send(fd[1], "x", 1, 0) == 1);
+	close(fd[0]);
+	is_err(send(fd[1], "x", 1, MSG_NOSIGNAL), EPIPE, "a stream whose peer is gone: EPIPE");
+	is_err(recv(fd[1], &error, 1, 0), ECONNRESET, "the receiver hears that data were lost");
+	close(fd[1]);
 }
 
 static void test_rights(void)

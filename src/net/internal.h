@@ -215,7 +215,7 @@ struct net_root {
 	struct list socks; /* [lock] all */
 	u64 cookies; /* [lock] how many there have been */
 	struct list netlink; /* [lock] netlink sockets that have a name */
-	u32 netlink_port; /* [lock] where the search for a free one begins */
+	u64 netlink_ports; /* [lock] how many were chosen at random */
 	struct net_link lo; /* [lock] */
 	struct list doomed; /* [lock] file lists to be destroyed */
 	bool dooming; /* [lock] somebody does */

@@ -18,6 +18,10 @@
 #include "cred/cred.h"
 #include "net/internal.h"
 
+/* Ports that are given to whoever did not choose one, and whose pid is taken. */
+#define PORT_FIRST 0x8000'0000U
+#define PORT_COUNT 0x7fff'f000U
+
 SLAB_CLASS(nl_sock, struct nl_sock);
 
 int netlink_create(struct subject *s, int type, int protocol, struct sock **ret)
@@ -75,6 +79,14 @@ static bool port_taken(u32 port) REQUIRES(lc_net)
 	return false;
 }
 
+/* A negative number; at random, so that nobody can have made sure that all we try are taken. */
+static u32 random_port(struct net_root *root) REQUIRES(lc_net)
+{
+	u64 n = ++root->netlink_ports;
+
+	return PORT_FIRST + (u32)(hash_bytes(&root->key, &n, sizeof(n)) % PORT_COUNT);
+}
+
 /* Name sk port, or any if that is 0. */
 static int bind_port(struct subject *s, struct sock *sk, u32 port)
 {
@@ -90,7 +102,7 @@ static int bind_port(struct subject *s, struct sock *sk, u32 port)
 		if (!port)
 			port = s->tgid;
 		while (!port || port_taken(port))
-			port = root->netlink_port--;
+			port = random_port(root);
 		sk->nl->port = port;
 		sk->hashed = true;
 		list_add(&net_root()->netlink, &sk->name_link);

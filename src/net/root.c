@@ -32,7 +32,6 @@ int net_init(void)
 		for (unsigned int t = 0; t < PORT_TABLES; t++)
 			list_init(&root->ports[t][i]);
 	}
-	root->netlink_port = -4097U;
 	root->autobind = (u32)root->key.k1 & 0xfffff;
 	arena_set_root_of(ARENA_ROOT_NET, root);
 	return 0;

@@ -277,7 +277,7 @@ guest: $(TEST_DEPS) ## Run the guest tests
 test-cpython: $(BIN) ## Compare CPython's own test suites natively and in Donjon; SUITES="test_os"
 	@DONJON=$(B)/donjon tests/cpython.sh $(SUITES)
 
-demo: ## Install what is missing, build, and show a shell script in the sandbox
+demo: ## Install what is missing, build, and run programs in the sandbox
 	@tools/install-deps.sh build demo
 	@$(MAKE) --no-print-directory all
 	@DONJON=$(B)/donjon tests/demo.sh

@@ -117,9 +117,19 @@ static void test_exclusive(void)
 	close(e);
 }
 
+/* Close it once the first thread sleeps. */
 static void *close_later(void *arg)
 {
-	pause_ms(30);
+	char path[64], text[512], *state = NULL;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", getpid());
+	do {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		need(n > 0);
+		text[n] = 0;
+		need((state = strrchr(text, ')')) != NULL);
+	} while (state[2] != 'S');
 	close(*(int *)arg);
 	return NULL;
 }

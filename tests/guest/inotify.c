@@ -462,7 +462,6 @@ static void test_churn(void)
 	ok(true, "four threads");
 }
 
-/* An argument: where to make the directory, to try another file system. */
 /* How many watches can be had, up to 100, and how many instances, up to 300. */
 static int count_all(void)
 {
@@ -481,6 +480,7 @@ static int count_all(void)
 	return 0;
 }
 
+/* An argument: where to make the directory, to try another file system. */
 int main(int argc, char **argv)
 {
 	static char made[48];

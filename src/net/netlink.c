@@ -17,6 +17,7 @@
 #include "arena/slab.h"
 #include "cred/cred.h"
 #include "net/internal.h"
+#include "sched/fiber.h"
 
 /* Ports that are given to whoever did not choose one, and whose pid is taken. */
 #define PORT_FIRST 0x8000'0000U
@@ -326,6 +327,7 @@ static int nl_requests(struct subject *s, struct sock *sk, const char *buf, size
 			break;
 		nl_request(s, sk, h, r);
 		at += min((size_t)NLMSG_ALIGN(h->nlmsg_len), size - at);
+		fiber_yield();
 	}
 	arena_free(r);
 	return 0;

@@ -14,6 +14,7 @@
 
 #include "arena/slab.h"
 #include "net/internal.h"
+#include "sched/fiber.h"
 
 #define NAME_AT offsetof(struct sockaddr_un, sun_path)
 
@@ -192,6 +193,7 @@ int unix_autobind(struct sock *sk)
 			return 0; /* it has one meanwhile */
 		if (err != -EADDRINUSE)
 			return err;
+		fiber_yield();
 	}
 	return -ENOSPC;
 }

@@ -243,10 +243,11 @@ static void test_getfd(void)
 
 static void test_clone(void)
 {
-	int fd = -1, status;
+	int fd = -1, status, lowest = open("/", O_PATH);
+	close(lowest);
 	pid_t pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &fd, 0, 0);
 	if (!pid)
-		_exit(fcntl(3, F_GETFD) == -1 ? 5 : 6);
+		_exit(fcntl(lowest, F_GETFD) == -1 ? 5 : 6);
 	ok(pid > 0 && fd >= 0, "clone with CLONE_PIDFD");
 	is_int(fcntl(fd, F_GETFD), FD_CLOEXEC, "close-on-exec");
 	siginfo_t info;

@@ -128,5 +128,6 @@ exits "syscalls" 0 "$DONJON" syscalls
 like "syscalls lists them" "$out" openat
 exits "doctor" 0 "$DONJON" doctor
 like "doctor says yes" "$out" 'can run sandboxes'
+exits "whatever its caller ignores" 0 env --ignore-signal "$DONJON" doctor
 
 done_testing

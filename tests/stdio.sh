@@ -70,7 +70,14 @@ done
 same "ignored signals stay ignored" \
 	'(trap "" HUP USR1; $RUN $BB sh -c "kill -HUP \$\$; kill -USR1 \$\$; echo on")'
 same "what is ignored, blocked" \
-	'env --ignore-signal=INT,PIPE --block-signal=QUIT,WINCH $RUN $BB grep Sig[BI][lg][kn] /proc/self/status'
+	'env --ignore-signal=INT,PIPE,CHLD --block-signal=QUIT,WINCH $RUN $BB grep Sig[BI][lg][kn] /proc/self/status'
+env --ignore-signal=CHLD "$DONJON" run -- "$BB" sleep 100 2>"$WORK/err" &
+command=$!
+until_true 10 find_kernel
+kill -9 "$kernel"
+wait "$command"
+is "a caller that ignores SIGCHLD hears how the kernel ended" "$? $(cat "$WORK/err")" \
+	"125 donjon: the kernel process died of signal 9"
 start_sandbox --timeout 30s -- "$BB" sleep 100
 sleep 0.3
 kill -TERM "$command"

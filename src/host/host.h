@@ -167,7 +167,8 @@ int host_shared_load64(const u64 *p, u64 *ret);
 [[nodiscard]] int host_fault_thread_init(void);
 void host_fault_thread_fini(void);
 
-/* Install a handler for a signal by a raw call: flags are SA_*; mask: signals blocked in it, bit n
+/* Install a handler (null: the default) for a signal by a raw call: flags are SA_*; mask: signals
+ * blocked in it, bit n
  * - 1 for signal n. */
 [[nodiscard]] int host_sigaction(int sig, void (*handler)(int, siginfo_t *, void *),
 				 unsigned long flags, u64 mask);

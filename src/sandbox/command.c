@@ -300,6 +300,8 @@ int sandbox_run(struct sandbox_config *config)
 	int ret;
 
 	read_caller(&config->caller);
+	/* Or nobody could be waited for. */
+	(void)!host_sigaction(SIGCHLD, NULL, 0, 0);
 	ret = terminal_init(&c.terminal, &config->terminal);
 	if (ret) {
 		complain("cannot connect the terminal", ret);

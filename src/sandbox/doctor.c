@@ -111,6 +111,8 @@ int sandbox_doctor(void)
 	bool privileged = isolate_privileged();
 	u64 flags = isolate_clone_flags(privileged);
 
+	/* Or no child could be waited for. */
+	(void)!host_sigaction(SIGCHLD, NULL, 0, 0);
 	host_call(SYS_uname, (long)&name, 0, 0, 0, 0, 0);
 	say(1, "host: Linux %s, %s, %s\n", name.release, name.machine,
 	    privileged ? "privileged" : "unprivileged");

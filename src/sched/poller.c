@@ -135,6 +135,7 @@ int poller_add(struct poll_source *s, u32 events)
 	ret = poll_slot_take(s);
 	if (ret)
 		return ret;
+	atomic_store(&s->mute, false);
 	ev.data.u64 = s->key;
 	ret = host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, s->fd, &ev);
 	if (ret) {
@@ -163,18 +164,36 @@ static bool poll_source_is_running(const struct poll_source *s)
 	return running;
 }
 
+static void hot_forget(const struct poll_source *s) REQUIRES(lc_poller)
+{
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		if (p.hot[i] == s)
+			p.hot[i] = NULL;
+}
+
+void poller_mute(struct poll_source *s)
+{
+	struct epoll_event ev = {};
+
+	if (atomic_exchange(&s->mute, true))
+		return;
+	host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
+	spin_lock(&p.lock, &lc_poller);
+	hot_forget(s);
+	spin_unlock(&p.lock, &lc_poller);
+}
+
 void poller_remove(struct poll_source *s)
 {
 	struct epoll_event ev = {};
 
 	if (!s->key)
 		return;
-	host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
+	if (!atomic_load(&s->mute))
+		host_epoll_ctl(p.epfd, EPOLL_CTL_DEL, s->fd, &ev);
 	spin_lock(&p.lock, &lc_poller);
 	poll_slot_release(s);
-	for (unsigned int i = 0; i < HOT_MAX; i++)
-		if (p.hot[i] == s)
-			p.hot[i] = NULL;
+	hot_forget(s);
 	spin_unlock(&p.lock, &lc_poller);
 	/* Rare and short: a ready function does not wait. */
 	while (poll_source_is_running(s)) {
@@ -224,6 +243,8 @@ static void hot_set(unsigned int i, struct poll_source *s)
 
 	p.hot_seq[i] = p.seq;
 	spin_lock(&p.lock, &lc_poller);
+	if (s && atomic_load(&s->mute))
+		s = NULL;
 	p.pinned = old = p.hot[i];
 	p.hot[i] = s;
 	spin_unlock(&p.lock, &lc_poller);
@@ -355,7 +376,7 @@ static bool poll_listen(s64 deadline)
 	}
 	if (ret == 0)
 		s->handle(s, &event);
-	else if (ret == -EINTR)
+	else if (ret != -EAGAIN)
 		p.streak = 0;
 	spin_lock(&p.lock, &lc_poller);
 	p.listened = NULL;

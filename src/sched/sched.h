@@ -50,6 +50,7 @@ struct poll_source {
 	u64 key; /* the poller's own, and so is what follows: */
 	u64 since; /* which event of all this count began with */
 	u32 count; /* of its events */
+	_Atomic bool mute;
 };
 
 /* Watch s->fd for events (EPOLLIN, EPOLLOUT, EPOLLET, ...). s stays the caller's and must outlive
@@ -62,6 +63,9 @@ struct poll_source {
  * wakes us by handing over its CPU (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP).
  */
 void poller_prefer(struct poll_source *s);
+/* s will have no more events (but may go on to report EPOLLHUP, which has no end). It remains to be
+ * removed. Also from s's ready function, which may be running still. */
+void poller_mute(struct poll_source *s);
 /* Stop watching; after it returns, s->ready is not running and will not be called. Not from a ready
  * function of another source. A fiber may call it (it does not park for long). */
 void poller_remove(struct poll_source *s);

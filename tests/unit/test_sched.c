@@ -702,10 +702,50 @@ static void root_poller(void *arg)
 	}
 }
 
+static void mute_ready(struct poll_source *s, u32 events)
+{
+	struct pipe_end *e = container_of(s, struct pipe_end, s);
+
+	CHECK(events & EPOLLHUP);
+	atomic_fetch_add(&e->events, 1);
+	poller_mute(s);
+	fiber_unpark(e->f);
+}
+
+/* What has hung up says so only once, however often others are polled. */
+static void root_mute(void *arg)
+{
+	struct pipe_pair p = { .rounds = 100 };
+	struct pipe_end e = { { .ready = mute_ready }, fiber_current(), 0 };
+	struct group g;
+	int fd[2];
+
+	CHECK(host_pipe2(fd, O_NONBLOCK) == 0);
+	e.s.fd = fd[0];
+	CHECK(poller_add(&e.s, EPOLLIN) == 0);
+	host_close(fd[1]);
+	while (!atomic_load(&e.events))
+		CHECK(fiber_park(NO_DEADLINE) == 0);
+	CHECK(host_pipe2(p.in, O_NONBLOCK) == 0);
+	CHECK(host_pipe2(p.out, O_NONBLOCK) == 0);
+	group_init(&g);
+	group_start(&g, pipe_server, &p);
+	group_start(&g, pipe_client, &p);
+	group_wait(&g);
+	CHECK(atomic_load(&e.events) == 1);
+	poller_remove(&e.s);
+	host_close(fd[0]);
+	for (int k = 0; k < 2; k++) {
+		host_close(p.in[k]);
+		host_close(p.out[k]);
+	}
+}
+
 static void test_poller(void **state)
 {
 	run(1, root_poller, NULL);
 	run(4, root_poller, NULL);
+	run(2, root_mute, NULL);
 }
 
 /* ---- wake-ups from outside ---- */

@@ -354,8 +354,12 @@ static void family_ready(struct poll_source *source, u32 events)
 {
 	UNINIT struct poll_event event;
 
-	if (!(events & EPOLLIN))
-		return; /* EPOLLHUP: the last process is gone; its reaper closes the listener */
+	if (!(events & EPOLLIN)) {
+		/* EPOLLHUP: the last process is gone. Its reaper closes the listener, but has to
+		 * wait for it first. */
+		poller_mute(source);
+		return;
+	}
 	poller_prefer(source);
 	if (!family_receive(source, &event))
 		family_handle(source, &event);

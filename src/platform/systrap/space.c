@@ -242,6 +242,7 @@ void pf_thread_destroy(struct pf_thread *t)
 	struct pf_space *s = t->space;
 	struct pf_thread *p, *n;
 	struct list parked;
+	struct family *last_of = NULL;
 	bool last;
 
 	forget_rseq(t);
@@ -258,6 +259,8 @@ void pf_thread_destroy(struct pf_thread *t)
 		list_add(&s->parked, &t->link);
 		atomic_store(&t->interrupt, 0);
 		t = NULL;
+	} else if (last && s->family && s->family->space_count == 1) {
+		last_of = s->family;
 	}
 	systrap_unlock();
 	if (!t)
@@ -267,6 +270,9 @@ void pf_thread_destroy(struct pf_thread *t)
 		return;
 	}
 	pf_space_get(s);
+	/* The poller need not be woken by the listener's end, too. */
+	if (last_of && last_of->watched)
+		poller_mute(&last_of->source);
 	space_kill(s, SPACE_DEAD);
 	list_init(&parked);
 	systrap_lock();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/utsname.h>
@@ -10,7 +11,6 @@
 
 #include "arena/arena.h"
 #include "kernel/pidfd.h"
-#include "kernel/watch.h"
 #include "loader/loader.h"
 #include "procfs/ns.h"
 #include "syscall/strace.h"
@@ -105,33 +105,47 @@ long sys_clone3(struct task *t, struct uaddr uargs, u64 size)
 
 /* ---- exec ---- */
 
-/* A piece of guest memory that has been fetched: strings mostly lie one after the other. */
-struct string_piece {
-	u64 start;
-	size_t size;
-	char data[PAGE_SIZE];
+/* Pages of guest memory that have been fetched: an environment's strings mostly lie in few of them,
+ * but in no order. */
+struct string_pages {
+	unsigned int next; /* to be replaced */
+	u64 start[8]; /* of what is there of a page; 0: nothing */
+	size_t size[8];
+	char data[8][PAGE_SIZE];
 };
 
-/* The string at addr if it ends in the same page, else null. */
-static const char *string_in_page(struct task *t, struct string_piece *p, u64 addr, size_t *ret_len)
+static unsigned int string_page(struct task *t, struct string_pages *p, u64 addr)
 {
-	size_t skip = addr - p->start, room;
+	u64 start = page_down(addr);
+	unsigned int i = 0;
+	ssize_t got;
 
-	if (addr < p->start || skip >= p->size) {
-		ssize_t got = copy_in_partial(&t->subject, p->data, UADDR(addr),
-					      PAGE_SIZE - (addr & ~PAGE_MASK));
+	while (i < ARRAY_SIZE(p->start) && (p->start[i] > addr || addr - p->start[i] >= p->size[i]))
+		i++;
+	if (i < ARRAY_SIZE(p->start))
+		return i;
+	i = p->next++ % ARRAY_SIZE(p->start);
+	got = copy_in_partial(&t->subject, p->data[i], UADDR(start), PAGE_SIZE);
+	p->start[i] = start;
+	p->size[i] = got > 0 ? (size_t)got : 0;
+	return i;
+}
 
-		p->start = addr;
-		p->size = got > 0 ? (size_t)got : 0;
-		skip = 0;
-	}
-	room = p->size - skip;
-	*ret_len = strnlen(p->data + skip, room);
-	return *ret_len < room ? p->data + skip : NULL;
+/* The string at addr if it ends in the same page, else null. */
+static const char *string_in_page(struct task *t, struct string_pages *p, u64 addr, size_t *ret_len)
+{
+	unsigned int i = string_page(t, p, addr);
+	size_t skip = addr - p->start[i], room;
+
+	if (skip >= p->size[i])
+		return NULL;
+	room = p->size[i] - skip;
+	*ret_len = strnlen(p->data[i] + skip, room);
+	return *ret_len < room ? p->data[i] + skip : NULL;
 }
 
 /* Append the string at addr. */
-static int exec_add(struct task *t, struct exec_strings *x, struct string_piece *p,
+static int exec_add(struct task *t, struct exec_strings *x, struct string_pages *p,
 		    struct uaddr addr)
 {
 	size_t size;
@@ -155,13 +169,12 @@ static int exec_add(struct task *t, struct exec_strings *x, struct string_piece 
 }
 
 /* Append all strings of a null-terminated array of the guest, and count them. */
-static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr array, u32 *ret_count)
+static int exec_add_all(struct task *t, struct exec_strings *x, struct string_pages *pages,
+			struct uaddr array, u32 *ret_count)
 {
-	UNINIT struct string_piece piece;
 	UNINIT u64 ptrs[64];
 	u32 count = 0;
 
-	piece.start = piece.size = 0;
 	for (;;) {
 		ssize_t got;
 
@@ -178,7 +191,7 @@ static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr arr
 				*ret_count = count;
 				return 0;
 			}
-			err = exec_add(t, x, &piece, UADDR(ptrs[i]));
+			err = exec_add(t, x, pages, UADDR(ptrs[i]));
 			if (err)
 				return err;
 			count++;
@@ -186,6 +199,29 @@ static int exec_add_all(struct task *t, struct exec_strings *x, struct uaddr arr
 		if (fiber_killed(t->subject.fiber))
 			return -EINTR;
 	}
+}
+
+static int fetch_strings(struct task *t, struct exec_strings *x, struct uaddr argv,
+			 struct uaddr envp)
+{
+	struct string_pages *pages = malloc(sizeof(*pages));
+	int err;
+
+	if (!pages)
+		return -ENOMEM;
+	pages->next = 0;
+	memset(pages->start, 0, sizeof(pages->start));
+	memset(pages->size, 0, sizeof(pages->size));
+	err = exec_add_all(t, x, pages, argv, &x->argc);
+	if (!err && !x->argc) {
+		/* A program never sees an empty argv (Linux 5.18). */
+		err = exec_strings_add(x, "", 0);
+		x->argc = 1;
+	}
+	if (!err)
+		err = exec_add_all(t, x, pages, envp, &x->envc);
+	free(pages);
+	return err;
 }
 
 static long do_execve(struct task *t, int dirfd, struct uaddr upath, struct uaddr argv,
@@ -202,14 +238,7 @@ static long do_execve(struct task *t, int dirfd, struct uaddr upath, struct uadd
 		return err;
 	strace_entered(t, t->syscall_nr);
 	exec_strings_init(&strings);
-	err = exec_add_all(t, &strings, argv, &strings.argc);
-	if (!err && !strings.argc) {
-		/* A program never sees an empty argv (Linux 5.18). */
-		err = exec_strings_add(&strings, "", 0);
-		strings.argc = 1;
-	}
-	if (!err)
-		err = exec_add_all(t, &strings, envp, &strings.envc);
+	err = fetch_strings(t, &strings, argv, envp);
 	if (err) {
 		exec_strings_fini(&strings);
 		return task_restart(err, ERESTARTNOINTR);
@@ -431,7 +460,7 @@ static int other_file(struct task *t, struct task *target, int fd, struct file *
 	*ret = fd_get(files, fd, NULL);
 	fdtable_put(files);
 	if (*ret && target != t)
-		watch_hurry(target);
+		task_hurry(target);
 	return *ret ? 0 : -EBADF;
 }
 

@@ -63,6 +63,19 @@ static void fault_signal(struct task *t, const struct pf_fault *fault)
 	signal_force(t, &info);
 }
 
+/* A process of one thread: whoever changes its limits has that thread look again. */
+static void limit_lend(struct task *t, struct pf_quick *q)
+{
+	struct rlimit64_pair limit;
+
+	if (task_tid(t) != task_tgid(t))
+		return;
+	limit = rlimit_read(t->subject.rlimits, RLIMIT_STACK);
+	q->stack_limit[0] = limit.cur;
+	q->stack_limit[1] = limit.max;
+	q->allowed |= PF_QUICK_STACK_LIMIT;
+}
+
 /*
  * What the platform may answer by itself: the calls of struct pf_quick concern t alone. Nobody sees
  * its robust list or its tid address before it ends, and its mask is lent.
@@ -83,9 +96,11 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 		q->allowed |= PF_QUICK_RSEQ;
 	if (!mm_may_have_locked(t->subject.mm))
 		q->allowed |= PF_QUICK_DONTNEED;
-	if (refcount_read(&t->mm_share->users) == 1 &&
-	    mm_brk_lend(&t->subject, &q->start_brk, &q->brk))
-		q->allowed |= PF_QUICK_BRK;
+	if (refcount_read(&t->mm_share->users) == 1) {
+		if (mm_brk_lend(&t->subject, &q->start_brk, &q->brk))
+			q->allowed |= PF_QUICK_BRK;
+		limit_lend(t, q);
+	}
 	if (watch_lend(t))
 		q->allowed |= PF_QUICK_WATCH;
 }

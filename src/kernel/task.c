@@ -188,6 +188,16 @@ static bool thread_pinned(struct task *t)
 	return pinned;
 }
 
+void task_hurry(struct task *t)
+{
+	struct pf_thread *thread = task_pin_thread(t);
+
+	if (!thread)
+		return;
+	pf_interrupt(thread);
+	task_unpin_thread(t);
+}
+
 struct old_space task_replace_space(struct task *t, struct mm *mm, struct pf_thread *thread,
 				    struct mm_share *share)
 {

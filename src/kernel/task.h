@@ -467,6 +467,9 @@ void group_for_each(struct pid_ns *ns, u32 first,
 void tasks_lock(void) ACQUIRE(lc_tasks);
 void tasks_unlock(void) RELEASE(lc_tasks);
 
+/* What the platform was lent for t (struct pf_quick) is true no more: from now on it answers no
+ * calls by itself, and tells soon which it has. Any fiber. */
+void task_hurry(struct task *t);
 /* For /proc: references to parts of another task, or null if it has exited. */
 struct mm *task_get_mm(struct task *t);
 struct fdtable *task_get_files(struct task *t);

@@ -67,13 +67,3 @@ void watch_take(struct task *t)
 		w->lent = false;
 	file_put(ep);
 }
-
-void watch_hurry(struct task *t)
-{
-	struct pf_thread *thread = task_pin_thread(t);
-
-	if (!thread)
-		return;
-	pf_interrupt(thread);
-	task_unpin_thread(t);
-}

@@ -11,8 +11,6 @@
 
 #include "kernel/task.h"
 
-/* t may not be alone with its epoll any more: have what is kept for later done soon. */
-void watch_hurry(struct task *t);
 /* t, on its own fiber, has changed the epoll at epfd by a call of its own. */
 void watch_used(struct task *t, int epfd);
 /* Before guest code runs: may the platform take such calls? Own fiber. */

@@ -126,7 +126,10 @@ struct pf_fault {
 #define PF_QUICK_RSEQ 8U /* rseq: a first registration */
 #define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
 #define PF_QUICK_BRK 32U /* brk that changes no mapping. Only if no other task has the memory */
-#define PF_QUICK_SELF 64U /* gettid, getpid, arch_prctl(ARCH_SET_FS): nothing to be told */
+#define PF_QUICK_SELF 64U /* gettid, getpid, arch_prctl(ARCH_SET_FS), getrandom: nothing to tell \
+			   */
+#define PF_QUICK_STACK_LIMIT 256U /* prlimit64(RLIMIT_STACK), to read it. Only of a single thread \
+				   */
 #define PF_QUICK_WATCH 128U /* epoll_ctl, as told by pf_watch_lend; then see pf_watch_take */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
@@ -136,6 +139,7 @@ struct pf_quick {
 	u64 start_brk; /* in */
 	u64 brk; /* in and out */
 	u64 blocked; /* in and out: the signal mask */
+	u64 stack_limit[2]; /* in: soft, hard */
 	u64 robust_list; /* in and out: a guest address, unchecked */
 	u64 clear_child_tid, rseq_area; /* out: likewise */
 };

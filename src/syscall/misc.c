@@ -71,9 +71,14 @@ long sys_getrlimit(struct task *t, int resource, struct uaddr ulimit)
 
 static long set_limit(struct task *t, struct task *target, int resource, struct rlimit64_pair limit)
 {
+	int err;
+
 	if (limit.cur > limit.max)
 		return -EINVAL;
-	return rlimit_set(&target->tg->rlimits, resource, limit, t->subject.cred);
+	err = rlimit_set(&target->tg->rlimits, resource, limit, t->subject.cred);
+	if (!err && target != t)
+		task_hurry(target); /* what it was lent: see run.c */
+	return err;
 }
 
 long sys_setrlimit(struct task *t, int resource, struct uaddr ulimit)

@@ -383,6 +383,37 @@ static void test_discard(void)
 	need(munmap(p, PAGE) == 0);
 }
 
+/* Learns of its new limit without a call. */
+static void has_limit(void)
+{
+	struct rlimit limit;
+
+	reach(1);
+	await_step(2);
+	need(getrlimit(RLIMIT_STACK, &limit) == 0);
+	shared->result = limit.rlim_cur == 1234 * PAGE;
+}
+
+static void test_limit(void)
+{
+	struct rlimit limit, own, *bad = (struct rlimit *)8;
+	pid_t pid = start(has_limit);
+
+	need(getrlimit(RLIMIT_STACK, &own) == 0);
+	limit = own;
+	limit.rlim_cur = 1234 * PAGE;
+	await_step(1);
+	need(prlimit(pid, RLIMIT_STACK, &limit, NULL) == 0);
+	reach(2);
+	need(finish(pid) == 0);
+	ok(shared->result, "a limit that another process has set");
+	need(setrlimit(RLIMIT_STACK, &limit) == 0 && getrlimit(RLIMIT_STACK, &limit) == 0);
+	ok(limit.rlim_cur == 1234 * PAGE && limit.rlim_max == own.rlim_max, "its own limit");
+	need(setrlimit(RLIMIT_STACK, &own) == 0);
+	ok(prlimit(0, RLIMIT_STACK, NULL, bad) == -1 && errno == EFAULT, "a bad address");
+	ok(prlimit(0, RLIMIT_STACK, NULL, NULL) == 0, "no address");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -401,5 +432,6 @@ int main(void)
 	test_fs_base();
 	test_mappings();
 	test_discard();
+	test_limit();
 	return tap_end();
 }

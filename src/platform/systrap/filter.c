@@ -9,9 +9,9 @@
  * one F1, the zygote's: to build one takes 145 µs.
  *
  * A guest may jump to both instructions with any registers. So what F1 allows at fast_syscall must
- * be harmless whatever its arguments: rt_sigreturn, sigaltstack and rseq touch only the caller; the
- * memory calls are limited to private anonymous memory below the stub's region, whose base has 32
- * low zero bits: addr + size <= base can be computed in two halves.
+ * be harmless whatever its arguments: rt_sigreturn, sigaltstack, rseq and getrandom touch only the
+ * caller; the memory calls are limited to private anonymous memory below the stub's region, whose
+ * base has 32 low zero bits: addr + size <= base can be computed in two halves.
  */
 
 #include <linux/audit.h>
@@ -277,6 +277,7 @@ unsigned int filter_build_f1(struct sock_filter *prog, unsigned int max, u64 bas
 	jump(&as, BPF_JEQ, SYS_mprotect, MPROTECT, NEXT);
 	jump(&as, BPF_JEQ, SYS_madvise, MADVISE, NEXT);
 	jump(&as, BPF_JEQ, SYS_rseq, ALLOW, NEXT);
+	jump(&as, BPF_JEQ, SYS_getrandom, ALLOW, NEXT);
 	jump(&as, BPF_JEQ, SYS_sigaltstack, ALLOW, fsgsbase ? TRAP : NEXT);
 	if (!fsgsbase) {
 		jump(&as, BPF_JEQ, SYS_arch_prctl, ARCH_PRCTL, TRAP);

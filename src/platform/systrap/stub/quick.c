@@ -7,11 +7,14 @@
 #include "platform/systrap/stub/quick.h"
 
 #include <asm/prctl.h>
+#include <asm/resource.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
+#include <linux/random.h>
 
 #define RSEQ_SIZE 32
+#define RANDOM_MAX 256
 #define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))
 
 /*
@@ -104,6 +107,28 @@ static bool quick_madvise(const greg_t *g)
 	       fast_call(__NR_madvise, addr, size, MADV_DONTNEED, 0, 0, 0) == 0;
 }
 
+/* No more than the host gives at once. */
+static bool quick_random(const greg_t *g)
+{
+	u64 at = (u64)g[REG_RDI], size = (u64)g[REG_RSI];
+
+	return size <= RANDOM_MAX && !((u32)g[REG_RDX] & ~(u32)GRND_NONBLOCK) &&
+	       in_guest(at, size) &&
+	       fast_call(__NR_getrandom, at, size, GRND_NONBLOCK, 0, 0, 0) == (long)size;
+}
+
+/* Somebody who changes the limit from then on relies on the new one: see change_mask. */
+static bool quick_limit(const struct lane *lane, const greg_t *g)
+{
+	const struct pf_quick *q = &lane->quick;
+	u64 to = (u64)g[REG_R10];
+
+	return (!(u32)g[REG_RDI] || (u32)g[REG_RDI] == q->tid) && (u32)g[REG_RSI] == RLIMIT_STACK &&
+	       !g[REG_RDX] && in_guest(to, sizeof(q->stack_limit)) &&
+	       !__atomic_load_n(&lane->revoked, __ATOMIC_SEQ_CST) &&
+	       !guest_copy((void *)to, q->stack_limit, sizeof(q->stack_limit));
+}
+
 void quick_exit(struct lane *lane)
 {
 	struct pf_quick *q = &lane->quick;
@@ -130,7 +155,8 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 			return false;
 		break;
 	case __NR_set_robust_list:
-		if (!(allowed & PF_QUICK_ROBUST_LIST) || g[REG_RSI] != sizeof(struct robust_list_head))
+		if (!(allowed & PF_QUICK_ROBUST_LIST) ||
+		    g[REG_RSI] != sizeof(struct robust_list_head))
 			return false;
 		q->robust_list = (u64)g[REG_RDI];
 		q->done |= PF_QUICK_ROBUST_LIST;
@@ -156,6 +182,15 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 		if (!(allowed & PF_QUICK_SELF))
 			return false;
 		ret = nr == __NR_gettid ? q->tid : q->tgid;
+		break;
+	case __NR_getrandom:
+		if (!(allowed & PF_QUICK_SELF) || !quick_random(g))
+			return false;
+		ret = (u64)g[REG_RSI];
+		break;
+	case __NR_prlimit64:
+		if (!(allowed & PF_QUICK_STACK_LIMIT) || !quick_limit(lane, g))
+			return false;
 		break;
 	case __NR_arch_prctl:
 		if (!(allowed & PF_QUICK_SELF) || (int)g[REG_RDI] != ARCH_SET_FS ||

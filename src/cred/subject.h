@@ -15,6 +15,7 @@ struct fs_context;
 struct mm;
 struct pf_thread;
 struct rlimits;
+struct super;
 
 /* Bytes and calls of read and write. */
 struct io_usage {
@@ -32,6 +33,12 @@ struct subject {
 	u32 tid; /* [I] in the root pid namespace, for logs and lock owners */
 	u32 tgid; /* [I] */
 	u64 call_tsc; /* transient; the time-stamp counter when its system call began */
+	u64 last_call_tsc; /* transient; the same of the call before, if it began just before, else
+			      call_tsc */
+	s64 call_time; /* transient; when call_tsc was, as sched_now() */
+	s64 ahead_since; /* transient; work has been done ahead since then, 0: none was since the
+			    last call */
+	struct super *ahead; /* what may work ahead while guest code runs (vfs_expect); owned */
 	struct io_usage io;
 };
 

@@ -179,6 +179,7 @@ void exit_main(struct task *t)
 	task_leave_mm(t, true);
 	task_cpu_times_update(t);
 	release_space(t);
+	vfs_end_ahead(&t->subject);
 	release_files(t);
 	if (t->last_of_group) {
 		tasks_lock();

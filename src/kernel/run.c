@@ -30,6 +30,8 @@
 #include "kernel/timers.h"
 #include "kernel/watch.h"
 #include "mm/mm.h"
+#include "sched/timer.h"
+#include "vfs/vfs.h"
 
 #define SYSCALL_INSN_SIZE 2
 #define NO_SYSCALL ((u64)-1)
@@ -130,8 +132,28 @@ static void quick_take(struct task *t, const struct pf_quick *q)
 	}
 }
 
+/* A second look within this time finds what the first one found. */
+#define SAME_LOOK_NS 20'000
+
+/* A system call begins. */
+static void stamp_call(struct subject *s)
+{
+	s64 now = sched_now();
+	u64 last = s->call_tsc;
+
+	s->call_tsc = __builtin_ia32_rdtsc();
+	s->last_call_tsc = now - s->call_time < SAME_LOOK_NS ? last : s->call_tsc;
+	s->call_time = now;
+}
+
+static bool work_ahead(void *arg)
+{
+	return vfs_work_ahead(arg);
+}
+
 static void run_app(struct task *t)
 {
+	const struct pf_idle idle = { work_ahead, &t->subject };
 	enum pf_event event;
 	struct pf_quick quick;
 	struct pf_fault fault;
@@ -141,11 +163,14 @@ static void run_app(struct task *t)
 		return;
 	}
 	quick_lend(t, &quick);
-	event = pf_run(t->subject.thread, &t->regs, &quick, &fault);
+	t->subject.ahead_since = 0;
+	event = pf_run(t->subject.thread, &t->regs, &quick, t->subject.ahead ? &idle : NULL,
+		       &fault);
+	vfs_end_ahead(&t->subject);
 	quick_take(t, &quick);
 	switch (event) {
 	case PF_EVENT_SYSCALL:
-		t->subject.call_tsc = __builtin_ia32_rdtsc();
+		stamp_call(&t->subject);
 		t->syscall_nr = (int)t->regs.orig_rax;
 		t->syscall_args[0] = t->regs.rdi;
 		t->syscall_args[1] = t->regs.rsi;

@@ -24,7 +24,9 @@
 #include "vfs/path.h"
 
 SLAB_CLASS(task, struct task, TRANSIENT(struct task, subject.fiber),
-	   TRANSIENT(struct task, subject.thread), TRANSIENT(struct task, subject.call_tsc));
+	   TRANSIENT(struct task, subject.thread), TRANSIENT(struct task, subject.call_tsc),
+	   TRANSIENT(struct task, subject.last_call_tsc), TRANSIENT(struct task, subject.call_time),
+	   TRANSIENT(struct task, subject.ahead_since));
 SLAB_CLASS(thread_group, struct thread_group,
 	   TRANSIENT(struct thread_group, itimer_real.timer.slot),
 	   TRANSIENT(struct thread_group, cpu_tick.slot));

@@ -126,10 +126,12 @@ struct pf_fault {
 #define PF_QUICK_RSEQ 8U /* rseq: a first registration */
 #define PF_QUICK_DONTNEED 16U /* madvise(MADV_DONTNEED). Only if no memory is locked */
 #define PF_QUICK_BRK 32U /* brk that changes no mapping. Only if no other task has the memory */
-#define PF_QUICK_SELF 64U /* gettid, getpid, arch_prctl(ARCH_SET_FS), getrandom: nothing to tell \
-			   */
-#define PF_QUICK_STACK_LIMIT 256U /* prlimit64(RLIMIT_STACK), to read it. Only of a single thread \
-				   */
+#define PF_QUICK_SELF \
+	64U /* gettid, getpid, arch_prctl(ARCH_SET_FS), getrandom: nothing to tell \
+	     */
+#define PF_QUICK_STACK_LIMIT \
+	256U /* prlimit64(RLIMIT_STACK), to read it. Only of a single thread \
+	      */
 #define PF_QUICK_WATCH 128U /* epoll_ctl, as told by pf_watch_lend; then see pf_watch_take */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
@@ -144,14 +146,22 @@ struct pf_quick {
 	u64 clear_child_tid, rseq_area; /* out: likewise */
 };
 
+/* What the owner has to do while guest code runs on another CPU: a step of a few microseconds;
+ * false if there is nothing to do. */
+struct pf_idle {
+	bool (*step)(void *arg);
+	void *arg;
+};
+
 /*
  * Run guest code with *regs until an event; *regs then holds the guest's registers (copied in
  * once). regs->fs_base and gs_base are loaded and saved. Sanitizes flags and segments on the way in
  * (as the host would on sigreturn); a non-canonical rip or rsp gives a fault, never trouble.
- * Deferred outputs are written before the guest goes on.
+ * Deferred outputs are written before the guest goes on. idle, if not null, is done while the
+ * caller would only spin: not at all if it does not.
  */
 enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_quick *quick,
-		     struct pf_fault *ret_fault);
+		     const struct pf_idle *idle, struct pf_fault *ret_fault);
 /*
  * An epoll whose epoll_ctl the platform may answer, and make up for later: descriptor epfd, which
  * watches those in fds, in such a way that a change (MOD, DEL, and ADD after DEL) cannot fail.

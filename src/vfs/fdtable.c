@@ -158,6 +158,7 @@ static void close_file(struct subject *s, struct fdtable *t, struct file *f)
 	if (f->ops->flush)
 		f->ops->flush(s, f);
 	locks_drop_table(t, f);
+	vfs_expect(s, f->inode->sb);
 	file_put(f);
 }
 

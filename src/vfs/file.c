@@ -210,6 +210,7 @@ ssize_t file_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)
 	if (S_ISDIR(f->inode->mode))
 		return -EISDIR;
 	ret = f->ops->read ? file_io(s, f, to, pos, f->ops->read) : -EINVAL;
+	vfs_expect(s, f->inode->sb);
 	if (s) {
 		io_count(&s->io.syscr, 1);
 		io_count(&s->io.rchar, ret > 0 ? (u64)ret : 0);
@@ -321,6 +322,7 @@ int file_iterate(struct subject *s, struct file *f, struct dir_context *ctx)
 	mutex_unlock(&f->inode->lock, &lc_inode_dir);
 	mutex_unlock(&f->pos_lock, &lc_file_pos);
 	if (!err) {
+		vfs_expect(s, f->inode->sb);
 		inode_touch(f->inode, TOUCH_ATIME);
 		notify_dentry(f->path.dentry, IN_ACCESS);
 	}

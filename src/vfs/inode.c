@@ -165,6 +165,7 @@ void inode_fill_kstat(struct inode *i, struct kstat *ret)
 
 int inode_getattr(struct subject *s, struct inode *i, struct kstat *ret)
 {
+	vfs_expect(s, i->sb);
 	if (i->ops->getattr)
 		return i->ops->getattr(s, i, ret);
 	inode_fill_kstat(i, ret);

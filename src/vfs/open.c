@@ -134,6 +134,7 @@ static int open_place(struct opening *o, const struct path *p, struct file **ret
 	err = claim_writing(o, f);
 	if (!err)
 		err = inode_open(o->s, f->inode, f);
+	vfs_expect(o->s, f->inode->sb);
 	f->flags &= ~(u32)O_NOCTTY; /* only for the op */
 	if (!err) {
 		notify_open(f);

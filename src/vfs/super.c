@@ -6,6 +6,7 @@
 #include "arena/arena.h"
 #include "arena/slab.h"
 #include "host/host.h"
+#include "sched/timer.h"
 #include "vfs/internal.h"
 
 SLAB_CLASS(super, struct super, TRANSIENT(struct super, rename_lock.owner));
@@ -76,4 +77,29 @@ void super_put(struct super *sb)
 u64 super_new_ino(struct super *sb)
 {
 	return ++sb->next_ino;
+}
+
+/* ---- working ahead ---- */
+
+void vfs_expect(struct subject *s, struct super *sb)
+{
+	if (!s || !s->call_tsc || s->ahead || !sb || !sb->ops->work_ahead)
+		return;
+	super_get(sb);
+	s->ahead = sb;
+}
+
+bool vfs_work_ahead(struct subject *s)
+{
+	if (!s->ahead_since)
+		s->ahead_since = sched_now();
+	return s->ahead && s->ahead->ops->work_ahead(s, s->ahead);
+}
+
+void vfs_end_ahead(struct subject *s)
+{
+	struct super *sb = s->ahead;
+
+	s->ahead = NULL;
+	super_put(sb);
 }

@@ -186,6 +186,11 @@ struct file_ops {
 struct super_ops {
 	int (*statfs)(struct super *sb, struct host_statfs *ret);
 	void (*destroy)(struct super *sb);
+	/*
+	 * Optional. While guest code of s runs on a CPU of its own: do a step, of a few
+	 * microseconds, of what s will probably ask for next. False if there is nothing to do.
+	 */
+	bool (*work_ahead)(struct subject *s, struct super *sb);
 };
 
 /* The names of a super that are remembered. A name in the cache holds one reference of its dentry.
@@ -422,6 +427,13 @@ DECLARE_OPS(struct vfs_hooks, ipc_vfs_hooks);
 [[nodiscard]] int super_set_root(struct super *sb, struct inode *root);
 void super_get(struct super *sb);
 void super_put(struct super *sb); /* may park */
+
+/* A system call of s has to do with sb, which may have an idea of what comes next. */
+void vfs_expect(struct subject *s, struct super *sb);
+/* A step of work ahead for s, whose guest code runs. False if there is nothing to do. */
+bool vfs_work_ahead(struct subject *s);
+/* The time for that is over. May park. */
+void vfs_end_ahead(struct subject *s);
 
 /*
  * Character devices: constant rows, found by device number when a node is opened.

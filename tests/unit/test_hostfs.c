@@ -297,6 +297,163 @@ static void body_attributes(struct world *w)
 	world_end(w);
 }
 
+/* ---- working ahead ---- */
+
+/* The next system call begins; what it gives is fresh however long it takes. */
+static void next_call(struct world *w)
+{
+	vfs_end_ahead(&w->s);
+	w->s.tid = 7;
+	w->s.call_tsc = w->s.last_call_tsc = __builtin_ia32_rdtsc();
+	w->s.ahead_since = 0;
+}
+
+static void work_ahead(struct world *w)
+{
+	for (int i = 0; i < 100 && vfs_work_ahead(&w->s); i++)
+		;
+}
+
+/* Open a file of /seq and read it; in so many host calls, if not -1. */
+static void open_seq(struct world *w, const char *name, const char *text, int calls)
+{
+	char path[300], buf[32] = {};
+	struct file *f;
+
+	snprintf(path, sizeof(path), "/seq/%s", name);
+	next_call(w);
+	g_host_calls = 0;
+	host_set_fault_hook(count_call);
+	f = must_open(w, path, O_RDONLY, 0);
+	host_set_fault_hook(NULL);
+	if (calls >= 0)
+		assert_int_equal(g_host_calls, calls);
+	work_ahead(w);
+	next_call(w);
+	assert_int_equal(get_at(w, f, buf, sizeof(buf), NULL), strlen(text));
+	assert_string_equal(buf, text);
+	assert_int_equal(get_at(w, f, buf, sizeof(buf), NULL), 0);
+	file_put(f);
+	work_ahead(w);
+}
+
+#define SEQ 6
+
+/* The names in /seq, as they are listed, each with itself as its contents. */
+static void list_seq(struct world *w, char names[SEQ][NAME_MAX_GUEST + 1])
+{
+	char all[SEQ + 2][NAME_MAX_GUEST + 1];
+	struct listing l = { .ctx.emit = listing_emit, .names = all, .max = SEQ + 2, .left = 100 };
+	struct file *f = must_open(w, "/seq", O_RDONLY | O_DIRECTORY, 0);
+	u32 n = 0;
+
+	next_call(w);
+	assert_int_equal(file_iterate(&w->s, f, &l.ctx), 0);
+	file_put(f);
+	assert_int_equal(l.count, SEQ + 2);
+	for (u32 i = 0; i < l.count; i++)
+		if (all[i][0] != '.')
+			memcpy(names[n++], all[i], sizeof(all[i]));
+	assert_int_equal(n, SEQ);
+}
+
+static void make_seq(void)
+{
+	char name[32];
+
+	host_mkdir("seq", 0755);
+	for (int i = 0; i < SEQ; i++) {
+		snprintf(name, sizeof(name), "seq/s%d", i);
+		host_put(name, name + 4);
+	}
+}
+
+static void remove_seq(void)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "rm -rf %s/seq", g_dir);
+	assert_int_equal(system(command), 0); // NOLINT
+}
+
+/* In a tree that does not change, all that was got ahead is of use. */
+static void body_ahead(struct world *w)
+{
+	char names[SEQ][NAME_MAX_GUEST + 1];
+	char path[400];
+	struct kstat st;
+
+	make_seq();
+	begin(w, g_dir, 0);
+	list_seq(w, names);
+	open_seq(w, names[0], names[0], -1);
+	open_seq(w, names[1], names[1], 0);
+	/* One may be left out. */
+	open_seq(w, names[3], names[3], -1);
+	open_seq(w, names[4], names[4], 0);
+	snprintf(path, sizeof(path), "/seq/%s", names[5]);
+	stat_in_calls(w, path, &st, 0);
+	world_end(w);
+	remove_seq();
+}
+
+/* In others, nothing is that has changed; and no fifo is opened. */
+static void body_ahead_changes(struct world *w)
+{
+	u32 before = open_descriptors();
+	char names[SEQ][NAME_MAX_GUEST + 1];
+	char path[400], other[400];
+	struct kstat st;
+	struct file *f;
+	int fd;
+
+	make_seq();
+	begin(w, g_dir, HOSTFS_REVALIDATE);
+	list_seq(w, names);
+	open_seq(w, names[0], names[0], -1);
+	/* Another file is there. */
+	host_put("other", "another");
+	host_path(other, sizeof(other), "other");
+	snprintf(path, sizeof(path), "%s/seq/%s", g_dir, names[1]);
+	assert_int_equal(rename(other, path), 0);
+	open_seq(w, names[1], "another", -1);
+	/* It has grown. */
+	snprintf(path, sizeof(path), "seq/%s", names[2]);
+	host_put(path, "longer than it was");
+	open_seq(w, names[2], "longer than it was", -1);
+	/* A fifo is there. */
+	snprintf(path, sizeof(path), "%s/seq/%s", g_dir, names[3]);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0666), 0);
+	work_ahead(w);
+	next_call(w);
+	snprintf(other, sizeof(other), "/seq/%s", names[3]);
+	assert_int_equal(at_open(w, other, O_RDONLY, 0, &f), -EACCES);
+	fd = open(path, O_WRONLY | O_NONBLOCK);
+	assert_int_equal(fd, -1);
+	assert_int_equal(errno, ENXIO);
+	work_ahead(w);
+	/* Nothing is there. */
+	snprintf(path, sizeof(path), "%s/seq/%s", g_dir, names[4]);
+	assert_int_equal(unlink(path), 0);
+	next_call(w);
+	snprintf(other, sizeof(other), "/seq/%s", names[4]);
+	assert_int_equal(at_stat(w, other, 0, &st), -ENOENT);
+	/* What was asked for one task is not believed for another. */
+	next_call(w);
+	snprintf(other, sizeof(other), "/seq/%s", names[5]);
+	assert_int_equal(at_stat(w, other, 0, &st), 0);
+	work_ahead(w);
+	snprintf(path, sizeof(path), "seq/%s", names[5]);
+	host_put(path, "more");
+	w->s.tid = 8;
+	assert_int_equal(at_stat(w, other, 0, &st), 0);
+	assert_int_equal(st.size, 4);
+	world_end(w);
+	remove_seq();
+	assert_int_equal(open_descriptors(), before);
+}
+
 /* The host's /proc and /sys are empty directories here. */
 static void body_refused(struct world *w)
 {
@@ -488,6 +645,8 @@ TEST_OWN(readdir)
 TEST_OWN(budget)
 TEST_OWN(revalidate)
 TEST_OWN(attributes)
+TEST_OWN(ahead)
+TEST_OWN(ahead_changes)
 TEST_OWN(refused)
 TEST_OWN(faults)
 TEST_OWN(writable)
@@ -497,12 +656,13 @@ TEST_OWN(few_descriptors)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),	   cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_readdir),	   cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_revalidate), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_faults),	   cmocka_unit_test(test_writable),
-		cmocka_unit_test(test_deep),	   cmocka_unit_test(test_few_descriptors),
-		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_read),	      cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_readdir),	      cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_revalidate),    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_faults),	      cmocka_unit_test(test_writable),
+		cmocka_unit_test(test_deep),	      cmocka_unit_test(test_few_descriptors),
+		cmocka_unit_test(test_attributes),    cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_ahead_changes),
 	};
 	int failed;
 

@@ -68,7 +68,7 @@ static void guest_start(struct guest *g, const void *code, size_t size)
 
 static enum pf_event guest_run(struct guest *g)
 {
-	return pf_run(g->thread, &g->regs, &g->quick, &g->fault);
+	return pf_run(g->thread, &g->regs, &g->quick, NULL, &g->fault);
 }
 
 static void guest_end(struct guest *g)

@@ -83,6 +83,7 @@ static inline void print_class(const char *name, u64 count, void *arg)
 /* Everything is given back. */
 static inline void world_end(struct world *w)
 {
+	vfs_end_ahead(&w->s);
 	fdtable_put(w->s.files);
 	fs_context_put(w->s.fs);
 	mount_ns_put(w->ns);

@@ -22,7 +22,8 @@
 #include "host/budget.h"
 #include "host/host.h"
 
-#define OPEN_MAX 512
+#define OPEN_MAX 480
+#define OPEN_SLACK 32 /* more than that, until there is time to close some */
 #define RESOLVE_ONE (RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
 
 int hostfs_open_one(int dirfd, const char *name, int flags, u32 mode, bool crosses)
@@ -34,6 +35,11 @@ int hostfs_open_one(int dirfd, const char *name, int flags, u32 mode, bool cross
 
 void hostfs_fd_path(const struct hostfs *fs, int fd, int *ret_dirfd, char buf[FD_PATH_SIZE])
 {
+	if (fs->self_fd) {
+		*ret_dirfd = fs->self_fd - 1;
+		snprintf(buf, FD_PATH_SIZE, "%d", fd);
+		return;
+	}
 	*ret_dirfd = fs->proc_fd ? fs->proc_fd - 1 : AT_FDCWD;
 	snprintf(buf, FD_PATH_SIZE, "%sself/fd/%d", fs->proc_fd ? "" : "/proc/", fd);
 }
@@ -139,10 +145,22 @@ void hostfs_drop(struct inode *inode)
 	spin_lock(&fs->lock, &lc_hostfile);
 	n->opens--;
 	relist(fs, n);
+	if (fs->open_count > OPEN_MAX + OPEN_SLACK)
+		steal_oldest(fs, &c);
+	spin_unlock(&fs->lock, &lc_hostfile);
+	close_all(&c);
+}
+
+bool hostfs_trim(struct hostfs *fs)
+{
+	struct closing c = {};
+
+	spin_lock(&fs->lock, &lc_hostfile);
 	if (fs->open_count > OPEN_MAX)
 		steal_oldest(fs, &c);
 	spin_unlock(&fs->lock, &lc_hostfile);
 	close_all(&c);
+	return c.count;
 }
 
 /* ---- pins ---- */
@@ -193,7 +211,7 @@ static int publish(struct hostfs *fs, struct hostfs_node *n, int fd, bool write,
 	}
 	n->pins++;
 	relist(fs, n);
-	if (!c.count && fs->open_count > OPEN_MAX)
+	if (!c.count && fs->open_count > OPEN_MAX + OPEN_SLACK)
 		steal_oldest(fs, &c);
 	spin_unlock(&fs->lock, &lc_hostfile);
 	close_all(&c);
@@ -230,8 +248,7 @@ static int open_path(const struct hostfs_node *n, int dirfd, const char *name, b
 	return err;
 }
 
-/* Open the regular file that an O_PATH descriptor holds. */
-static int reopen(const struct hostfs *fs, int path_fd, int flags)
+int hostfs_reopen(const struct hostfs *fs, int path_fd, int flags)
 {
 	char path[FD_PATH_SIZE];
 	int dirfd;
@@ -242,10 +259,10 @@ static int reopen(const struct hostfs *fs, int path_fd, int flags)
 
 static int open_for_writing(const struct hostfs *fs, int path_fd, bool *ret_reads)
 {
-	int fd = reopen(fs, path_fd, O_RDWR);
+	int fd = hostfs_reopen(fs, path_fd, O_RDWR);
 
 	*ret_reads = fd >= 0;
-	return fd == -EACCES ? reopen(fs, path_fd, O_WRONLY) : fd;
+	return fd == -EACCES ? hostfs_reopen(fs, path_fd, O_WRONLY) : fd;
 }
 
 static int open_directory(int dirfd, const char *name, bool crosses, bool *ret_path_only)
@@ -266,6 +283,11 @@ static int open_node(struct hostfs_node *n, int dirfd, const char *name, bool cr
 	int fd, path_fd;
 
 	*ret_special = false;
+	fd = write ? -1 : hostfs_ahead_take_fd(n->inode);
+	if (fd >= 0) {
+		host_fd_uncharge(); /* the caller has charged one */
+		return fd;
+	}
 	if (S_ISDIR(n->inode->mode)) {
 		fd = open_directory(dirfd, name, crosses, ret_special);
 	} else if (!hostfs_changes(n->inode->sb)) {
@@ -275,7 +297,7 @@ static int open_node(struct hostfs_node *n, int dirfd, const char *name, bool cr
 		if (path_fd < 0)
 			return path_fd;
 		fd = write ? open_for_writing(fs, path_fd, ret_special) :
-			     reopen(fs, path_fd, O_RDONLY);
+			     hostfs_reopen(fs, path_fd, O_RDONLY);
 		host_close(path_fd);
 		return fd;
 	}
@@ -354,7 +376,8 @@ static int open_other(struct hostfs *fs, struct hostfs_node *n, bool write, bool
 		return -ESTALE;
 	fd = charge(fs);
 	if (!fd) {
-		fd = write ? open_for_writing(fs, other, &special) : reopen(fs, other, O_RDONLY);
+		fd = write ? open_for_writing(fs, other, &special) :
+			     hostfs_reopen(fs, other, O_RDONLY);
 		if (fd < 0)
 			host_fd_uncharge();
 		else
@@ -386,6 +409,11 @@ static int get_fd(struct inode *inode, bool write, bool *ret_reads)
 		if (done)
 			hostfs_fd_put(inode); /* pinned again, with what it can do, above */
 	}
+}
+
+int hostfs_fd_try(struct inode *inode)
+{
+	return pin_open(hostfs_of(inode->sb), hostfs_node_of(inode), false, NULL);
 }
 
 int hostfs_fd_get(struct inode *inode)

@@ -69,6 +69,12 @@ static ssize_t hostfs_read(struct subject *s, struct file *f, struct uio *to, s6
 
 	if (*pos < 0)
 		return -EINVAL;
+	n = hostfs_ahead_read(s, f, to, *pos);
+	if (n != -EAGAIN) {
+		*pos += max(n, 0L);
+		return n;
+	}
+	n = 0;
 	bounce_init(&b, to->left);
 	while (to->left > 0) {
 		size_t size = (size_t)min(to->left, (u64)b.size);
@@ -254,32 +260,25 @@ DEFINE_OPS(struct file_ops, hostfs_file_ops) = {
 
 /* ---- directories ---- */
 
-/* One entry as getdents64 gives it. */
-struct host_dirent {
-	u64 ino;
-	s64 next;
-	u16 size;
-	u8 type;
-	char name[];
-};
-
 /* Emit what is in buf. False: the reader has no more room. */
 static bool emit_batch(struct file *f, struct dir_context *ctx, const char *buf, size_t size)
 {
 	bool is_root = !hostfs_node_of(f->inode)->parent;
+	size_t at;
 
-	for (size_t at = 0; at < size;) {
+	for (at = 0; at < size;) {
 		const struct host_dirent *e = (const void *)(buf + at);
 		u64 ino = e->ino;
 
 		if (is_root && strcmp(e->name, "..") == 0)
 			ino = f->inode->ino;
 		if (!ctx->emit(ctx, e->name, strlen(e->name), ino, e->next, e->type))
-			return false;
+			break;
 		ctx->pos = e->next;
 		at += e->size;
 	}
-	return true;
+	hostfs_ahead_list(f->inode, buf, at);
+	return at == size;
 }
 
 /* The host's entries from ctx->pos on. 1: the end was reached; 0: the reader has no more room. */

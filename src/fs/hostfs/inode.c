@@ -15,7 +15,9 @@
 
 SLAB_CLASS(hostfs, struct hostfs, TRANSIENT(struct hostfs, open),
 	   TRANSIENT(struct hostfs, open_count), TRANSIENT(struct hostfs, root_fd),
-	   TRANSIENT(struct hostfs, proc_fd));
+	   TRANSIENT(struct hostfs, proc_fd), TRANSIENT(struct hostfs, self_fd),
+	   TRANSIENT(struct hostfs, ahead.busy), TRANSIENT(struct hostfs, ahead.path_fd),
+	   TRANSIENT(struct hostfs, ahead.fd));
 
 DECLARE_OPS(struct inode_ops, hostfs_inode_ops);
 DECLARE_OPS(struct inode_ops, hostfs_trusted_ops);
@@ -53,6 +55,23 @@ static bool is_mountpoint_name(const struct inode *dir, const char *name)
 	return false;
 }
 
+/* hostfs_look, by its directory, unless the host was asked ahead. */
+static int look(struct subject *s, struct inode *dir, const char *name, struct statx *ret_stx,
+		enum hostfs_state *ret_state)
+{
+	int dirfd, err;
+
+	*ret_state = NODE_PLAIN;
+	if (hostfs_ahead_look(s, dir, name, ret_stx))
+		return 0;
+	dirfd = hostfs_fd_get(dir);
+	if (dirfd < 0)
+		return dirfd;
+	err = hostfs_look(dirfd, hostfs_node_of(dir), name, ret_stx, ret_state);
+	hostfs_fd_put(dir);
+	return err;
+}
+
 static int hostfs_lookup(struct subject *s, struct inode *dir, const char *name,
 			 struct inode **ret_inode)
 {
@@ -60,15 +79,11 @@ static int hostfs_lookup(struct subject *s, struct inode *dir, const char *name,
 	enum hostfs_state state = NODE_PLAIN;
 	u64 asked_tsc = __builtin_ia32_rdtsc();
 	struct statx stx;
-	int dirfd, err;
+	int err;
 
 	if (n->state != NODE_PLAIN)
 		return 0;
-	dirfd = hostfs_fd_get(dir);
-	if (dirfd < 0)
-		return dirfd;
-	err = hostfs_look(dirfd, n, name, &stx, &state);
-	hostfs_fd_put(dir);
+	err = look(s, dir, name, &stx, &state);
 	if (err == -ENOENT && is_mountpoint_name(dir, name)) {
 		describe_empty_dir(dir->sb, &stx);
 		state = NODE_MADE_UP;
@@ -87,15 +102,11 @@ static bool hostfs_revalidate(struct subject *s, struct inode *dir, const char *
 	u64 asked_tsc = __builtin_ia32_rdtsc();
 	enum hostfs_state state;
 	struct statx stx;
-	int dirfd, err;
+	int err;
 
 	if (d->state != NODE_PLAIN || (n && n->state == NODE_MADE_UP))
 		return true;
-	dirfd = hostfs_fd_get(dir);
-	if (dirfd < 0)
-		return false;
-	err = hostfs_look(dirfd, d, name, &stx, &state);
-	hostfs_fd_put(dir);
+	err = look(s, dir, name, &stx, &state);
 	if (err || !n)
 		return err == -ENOENT && !n;
 	if (state != n->state || !hostfs_same_file(inode, &stx))
@@ -131,17 +142,24 @@ void hostfs_refresh(struct inode *inode)
 		hostfs_set_attributes(inode, &stx, asked_tsc);
 }
 
-/* The host was asked since s's system call began: by its look-up of the name. */
+/*
+ * The host was asked since s's system call began: by its look-up of the name. Or since the call
+ * before, if that has only just opened the file: s can know of no change in between.
+ */
 static bool is_fresh(const struct subject *s, struct inode *inode)
 {
 	struct hostfs_node *n = hostfs_node_of(inode);
-	bool fresh;
+	bool fresh, opened;
 
 	if (!s || !s->call_tsc)
 		return false;
 	spin_lock(&inode->attr_lock, &lc_inode_attr);
-	fresh = n->asked_tsc >= s->call_tsc;
+	opened = n->opener && n->opener == s->tid;
+	fresh = n->asked_tsc >= s->call_tsc || (opened && n->asked_tsc >= s->last_call_tsc);
+	n->opener = 0;
 	spin_unlock(&inode->attr_lock, &lc_inode_attr);
+	if (opened)
+		hostfs_ahead_stated(inode);
 	return fresh;
 }
 
@@ -342,6 +360,15 @@ static ssize_t hostfs_readlink(struct subject *s, struct inode *inode, char *buf
 
 /* ---- opening ---- */
 
+static void opened_by(const struct subject *s, struct inode *inode)
+{
+	struct hostfs_node *n = hostfs_node_of(inode);
+
+	spin_lock(&inode->attr_lock, &lc_inode_attr);
+	n->opener = s ? s->tid : 0;
+	spin_unlock(&inode->attr_lock, &lc_inode_attr);
+}
+
 /* The host is asked at once, so that its EACCES is open's. */
 static int hostfs_open(struct subject *s, struct inode *inode, struct file *file)
 {
@@ -359,6 +386,8 @@ static int hostfs_open(struct subject *s, struct inode *inode, struct file *file
 		if (hostfs_changes(inode->sb))
 			hostfs_hold(inode);
 		hostfs_fd_put(inode);
+		opened_by(s, inode);
+		hostfs_ahead_opened(inode);
 	}
 	file->ops = S_ISDIR(inode->mode) ? OPS(hostfs_dir_file_ops) : OPS(hostfs_file_ops);
 	return 0;
@@ -433,9 +462,12 @@ static void hostfs_destroy(struct super *sb)
 {
 	struct hostfs *fs = hostfs_of(sb);
 
+	hostfs_ahead_fini(fs);
 	for (u32 i = 0; i < fs->mountpoint_count; i++)
 		arena_free(fs->mountpoints[i]);
 	arena_free(fs->files);
+	if (fs->self_fd)
+		host_close(fs->self_fd - 1);
 	if (fs->root_fd) {
 		host_close(fs->root_fd - 1);
 		host_fd_uncharge();
@@ -445,6 +477,7 @@ static void hostfs_destroy(struct super *sb)
 
 DEFINE_OPS(struct super_ops, hostfs_super_ops) = {
 	.statfs = hostfs_statfs,
+	.work_ahead = hostfs_work_ahead,
 	.destroy = hostfs_destroy,
 };
 
@@ -559,7 +592,12 @@ int hostfs_create(int root_fd, u32 flags, struct super **ret)
 
 void hostfs_set_proc_fd(struct super *sb, int proc_fd)
 {
-	hostfs_of(sb)->proc_fd = proc_fd + 1;
+	struct hostfs *fs = hostfs_of(sb);
+	int fd = host_openat(proc_fd < 0 ? AT_FDCWD : proc_fd,
+			     proc_fd < 0 ? "/proc/self/fd" : "self/fd", O_PATH | O_DIRECTORY, 0);
+
+	fs->proc_fd = proc_fd + 1;
+	fs->self_fd = max(fd, -1) + 1;
 }
 
 int hostfs_add_mountpoint(struct super *sb, const char *name)

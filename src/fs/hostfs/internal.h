@@ -2,14 +2,51 @@
 
 /* What the files of hostfs share. */
 
+#include <linux/stat.h>
+
 #include "fs/hostfs/hostfs.h"
 #include "sched/lock_order.h"
 #include "vfs/vfs.h"
 
-struct statx;
-
 #define MOUNTPOINTS_MAX 8
 #define HOSTFS_BUCKETS 4096
+
+/* One entry as getdents64 gives it. */
+struct host_dirent {
+	u64 ino;
+	s64 next;
+	u16 size;
+	u8 type;
+	char name[];
+};
+
+/* What the host is asked ahead (ahead.c). All [hostfs.lock]. */
+#define AHEAD_DATA_MAX 16'384 /* bytes */
+struct hostfs_ahead {
+	struct inode *dir; /* owned; whose list it is, or null */
+	char *list; /* struct host_dirents; arena, owned */
+	u32 size, at; /* of the list; the current entry, that of the next file */
+	u32 last; /* the entry before it */
+	u32 misses; /* look-ups in a row in this directory that were not expected */
+	bool opening; /* files are opened, not only looked at */
+	bool busy; /* transient; a step is under way */
+	/* The current entry. */
+	bool seen, opened; /* by the guest */
+	bool failed; /* there is nothing to be had */
+	bool looked; /* stx is valid */
+	struct statx stx;
+	s64 asked; /* sched_now() before the host was asked for it */
+	u32 tid; /* for which task */
+	int path_fd; /* transient; 1 + an O_PATH descriptor, charged; 0: none */
+	int fd; /* transient; 1 + a descriptor for reading, charged; 0: none */
+	/* The first bytes of the file that was opened last. */
+	struct inode *file; /* owned, or null */
+	char *data; /* AHEAD_DATA_MAX bytes; arena, owned; null until the first use */
+	bool wanted; /* it is time to read them */
+	s32 data_size; /* how many there are, -1: they have not been read */
+	s64 data_asked; /* as `asked` */
+	u32 data_tid;
+};
 
 /* The super's private part. */
 struct hostfs {
@@ -22,6 +59,8 @@ struct hostfs {
 	u32 open_count; /* [lock] transient; how many */
 	int root_fd; /* [I] transient; 1 + an O_PATH descriptor of the root */
 	int proc_fd; /* [I] transient; 1 + the kernel's descriptor of a host /proc, 0: none */
+	int self_fd; /* [I] transient; 1 + an O_PATH descriptor of its self/fd, 0: none */
+	struct hostfs_ahead ahead;
 	struct list *files; /* [lock] HOSTFS_BUCKETS lists of regular files, if they may change */
 	u32 mountpoint_count; /* [I] once mounted */
 	char *mountpoints[MOUNTPOINTS_MAX]; /* [I] arena strings */
@@ -46,6 +85,8 @@ struct hostfs_node {
 	u64 host_dev, mount_id; /* [I] */
 	u64 blocks; /* [lc_inode_attr] */
 	u64 asked_tsc; /* [lc_inode_attr] transient; when the host was asked for the attributes */
+	u32 opener; /* [lc_inode_attr] transient; the task that opened it, until it asks for the
+		     * attributes */
 	u32 blksize; /* [I] */
 	char *target; /* [lc_inode_attr] a symbolic link's, once read; owned */
 	int fd; /* [hostfs.lock] transient; 1 + descriptor for reading, 0: none */
@@ -101,6 +142,12 @@ bool hostfs_ordinary(u64 f_type);
 
 /* ---- fd.c ---- */
 
+/* The descriptor for reading, pinned, if it is open; else -1. */
+int hostfs_fd_try(struct inode *inode);
+/* Close one descriptor that nobody uses, if there are more than we want to keep. */
+bool hostfs_trim(struct hostfs *fs);
+/* Open the regular file that an O_PATH descriptor holds. */
+[[nodiscard]] int hostfs_reopen(const struct hostfs *fs, int path_fd, int flags);
 /* The descriptor for reading (directories and regular files), opened if need be, pinned. */
 [[nodiscard]] int hostfs_fd_get(struct inode *inode);
 /* The descriptor of a regular file for writing, pinned; readable if it is to be. */
@@ -145,6 +192,26 @@ int hostfs_rename(struct subject *s, struct inode *old_dir, const char *old_name
 
 /* Look at the host's attributes again. Of a file that is gone, what was last seen stays. */
 void hostfs_refresh(struct inode *inode);
+
+/* ---- ahead.c ---- */
+
+/* The guest was shown the entries in list, size bytes of struct host_dirents, of dir. */
+void hostfs_ahead_list(struct inode *dir, const void *list, size_t size);
+/* The host's answer for name in dir, if it was asked already and nothing can have changed; on the
+ * host mount of dir. */
+bool hostfs_ahead_look(struct subject *s, struct inode *dir, const char *name,
+		       struct statx *ret_stx);
+/* A guest opened it. */
+void hostfs_ahead_opened(struct inode *inode);
+/* Who opened it now asked for its attributes. */
+void hostfs_ahead_stated(struct inode *inode);
+/* A read of regular file f at pos, if the host was asked ahead for all that it gives: as
+ * file_ops.read. Else -EAGAIN. */
+ssize_t hostfs_ahead_read(struct subject *s, struct file *f, struct uio *to, s64 pos);
+/* A descriptor of the regular file inode for reading, charged, if there is one, else -1. */
+int hostfs_ahead_take_fd(struct inode *inode);
+void hostfs_ahead_fini(struct hostfs *fs);
+bool hostfs_work_ahead(struct subject *s, struct super *sb); /* super_ops.work_ahead */
 
 /* ---- file.c ---- */
 

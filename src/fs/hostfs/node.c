@@ -25,7 +25,8 @@
 SLAB_CLASS(hostfs_node, struct hostfs_node, TRANSIENT(struct hostfs_node, fd),
 	   TRANSIENT(struct hostfs_node, wfd), TRANSIENT(struct hostfs_node, wfd_reads),
 	   TRANSIENT(struct hostfs_node, pins), TRANSIENT(struct hostfs_node, path_only),
-	   TRANSIENT(struct hostfs_node, open_link), TRANSIENT(struct hostfs_node, asked_tsc));
+	   TRANSIENT(struct hostfs_node, open_link), TRANSIENT(struct hostfs_node, asked_tsc),
+	   TRANSIENT(struct hostfs_node, opener));
 
 DECLARE_OPS(struct inode_ops, hostfs_inode_ops);
 DECLARE_OPS(struct inode_ops, hostfs_trusted_ops);

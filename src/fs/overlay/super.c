@@ -33,7 +33,15 @@ static void overlay_destroy(struct super *sb)
 	overlay_free(overlay_of(sb));
 }
 
+static bool overlay_work_ahead(struct subject *s, struct super *sb)
+{
+	struct super *lower = overlay_of(sb)->lower;
+
+	return lower->ops->work_ahead && lower->ops->work_ahead(s, lower);
+}
+
 DEFINE_OPS(struct super_ops, overlay_super_ops) = {
+	.work_ahead = overlay_work_ahead,
 	.statfs = overlay_statfs,
 	.destroy = overlay_destroy,
 };

@@ -303,6 +303,9 @@ enum await_mode {
  */
 [[nodiscard]] int lane_post(struct pf_thread *t, u32 op, u32 flags, const u64 *arg,
 			    unsigned int count);
+/* If t's owner is about to spin for the lane, have it do something useful until the event is there.
+ */
+void lane_idle(struct pf_thread *t, const struct pf_idle *idle);
 /* Wait for the lane's next event and read it (without its registers). 0 or -ESRCH. */
 [[nodiscard]] int lane_await(struct pf_thread *t, enum await_mode mode,
 			     struct lane_event *ret_event);

@@ -225,6 +225,15 @@ static bool spin(struct pf_thread *t, enum await_mode mode)
 	return request_made(t);
 }
 
+void lane_idle(struct pf_thread *t, const struct pf_idle *idle)
+{
+	if (!t->attended || !attend_may_spin(t))
+		return;
+	while (!request_made(t) && !atomic_load_explicit(&t->interrupt, memory_order_relaxed) &&
+	       idle->step(idle->arg))
+		;
+}
+
 int lane_await(struct pf_thread *t, enum await_mode mode, struct lane_event *ret_event)
 {
 	s64 deadline = mode == AWAIT_GUEST ? NO_DEADLINE : sched_now() + g_systrap.deadline_ns;

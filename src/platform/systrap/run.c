@@ -116,7 +116,7 @@ static void take_quick(struct pf_thread *t, struct pf_quick *quick)
 }
 
 enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_quick *quick,
-		     struct pf_fault *ret_fault)
+		     const struct pf_idle *idle, struct pf_fault *ret_fault)
 {
 	enum pf_event what;
 	struct lane_event ev;
@@ -133,6 +133,8 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_qui
 			return space_is_dead(t->space) ? PF_EVENT_DEAD : PF_EVENT_INTERRUPT;
 		if (resume(t, regs, quick))
 			return PF_EVENT_DEAD;
+		if (idle)
+			lane_idle(t, idle);
 		ret = lane_await(t, AWAIT_GUEST, &ev);
 		take_quick(t, quick);
 		if (ret)

@@ -264,6 +264,8 @@ def test_stop():
         command = " ".join(plain("sh", "-c", "\"echo run''ning; trap 'stty size' WINCH; cat\""))
         foreground(t, command, "running")
         t.until(t.is_raw, "the terminal is raw")
+        t.send("there\r")
+        t.expect("there\r\nthere\r\n")  # a shell that waits in vfork does not stop
         t.send("\x1a")
         text = t.expect(PROMPT)
         ok("Stopped" in text, "^Z stops the command", text)

@@ -13,14 +13,14 @@ static int dgram_next(struct sock *sk, struct skb **ret)
 
 	sock_lock(sk);
 	*ret = list_empty(&sk->rcvq) ? NULL : list_first(&sk->rcvq, struct skb, link);
-	if (sk->err)
+	if (sk->type == SOCK_SEQPACKET && sk->state != SOCK_STATE_CONNECTED)
+		why = -ENOTCONN;
+	else if (sk->err)
 		why = sock_take_error_locked(sk);
 	else if (*ret)
 		why = 0;
 	else if (sk->shutdown & RCV_SHUT)
 		why = 1;
-	else if (sk->type == SOCK_SEQPACKET && sk->state != SOCK_STATE_CONNECTED)
-		why = -ENOTCONN;
 	sock_unlock(sk);
 	return why;
 }

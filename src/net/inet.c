@@ -377,9 +377,11 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name)
 {
 	struct inet_end local;
 	int err = inet_parse(sk, name, &local);
+	bool port_given;
 
 	if (err)
 		return err;
+	port_given = local.port != 0;
 	if (!inet_is_any(&local) && !inet_is_local(&local) &&
 	    !(is_udp(sk) && inet_is_multicast(&local)) &&
 	    !sock_opt_get(sk, IPPROTO_IP, IP_FREEBIND))
@@ -397,6 +399,7 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name)
 		return err;
 	net_lock();
 	sk->addr_given = !inet_is_any(&local);
+	sk->port_given = port_given;
 	net_unlock();
 	return 0;
 }
@@ -439,6 +442,18 @@ void inet_unbind(struct sock *sk)
 	if (sk->hashed) {
 		list_del(&sk->name_link);
 		sk->hashed = false;
+	}
+	net_unlock();
+}
+
+void inet_unbind_auto(struct sock *sk)
+{
+	net_lock();
+	if (sk->hashed && !sk->port_given) {
+		list_del(&sk->name_link);
+		sk->hashed = false;
+		if (is_udp(sk))
+			sk->local.port = 0; /* TCP still tells it */
 	}
 	net_unlock();
 }

@@ -169,7 +169,7 @@ struct sock {
 	struct inet_end local, remote; /* [root->lock for local, lock for remote] port 0: none */
 	bool hashed; /* [root->lock] name_link is in a table */
 	bool v6only; /* [root->lock] */
-	bool addr_given; /* [root->lock] bind was given an address */
+	bool addr_given, port_given; /* [root->lock] bind was given an address, a port */
 	u32 uid; /* [I] creator, for SO_REUSEPORT */
 	u64 cookie; /* [I] SO_COOKIE */
 	_Atomic u32 multicast_if; /* [a] UDP: interface for groups, or 0 */
@@ -264,6 +264,8 @@ struct scm_cred scm_cred_of(const struct subject *s);
 /* Put child in listener's queue: -EAGAIN if it is full, -ECONNREFUSED if it does not listen. limit:
  * room beyond the backlog. Takes over a reference to child on success. */
 [[nodiscard]] int sock_enqueue_child(struct sock *listener, struct sock *child, u32 beyond);
+/* sk does not take connections. */
+bool sock_refuses(const struct sock *sk) REQUIRES(lc_sock);
 /* child waits in listener's queue, or (null) no longer does. */
 void sock_set_listener(struct sock *child, struct sock *listener);
 /* Wait until the listener has room, or listens no more. */
@@ -360,6 +362,8 @@ int inet_bind(struct subject *s, struct sock *sk, const struct sockname *name);
 /* As inet_autobind, and -EADDRINUSE if another one listens there that it cannot share with. */
 [[nodiscard]] int inet_listen_check(struct sock *sk);
 void inet_unbind(struct sock *sk);
+/* sk is not connected any more: the port goes, unless bind was given it. */
+void inet_unbind_auto(struct sock *sk);
 /* sk is going, having ended its connection first: its port is held for a while. */
 void inet_time_wait(struct sock *sk);
 /* A child of a listener: the same port. */

@@ -299,13 +299,17 @@ bool sock_has_timeout(const struct file *f, bool write)
 
 /* ---- listening ---- */
 
+bool sock_refuses(const struct sock *sk)
+{
+	return sk->state != SOCK_STATE_LISTENING || sk->dead || sk->shutdown & RCV_SHUT;
+}
+
 static bool accept_room(struct sock *listener)
 {
 	bool ret;
 
 	sock_lock(listener);
-	ret = listener->state != SOCK_STATE_LISTENING || listener->dead ||
-	      listener->shutdown & RCV_SHUT || listener->accept_count <= listener->backlog;
+	ret = sock_refuses(listener) || listener->accept_count <= listener->backlog;
 	sock_unlock(listener);
 	return ret;
 }
@@ -315,8 +319,7 @@ int sock_enqueue_child(struct sock *listener, struct sock *child, u32 beyond)
 	int ret = 0;
 
 	sock_lock(listener);
-	if (listener->state != SOCK_STATE_LISTENING || listener->dead ||
-	    listener->shutdown & RCV_SHUT) {
+	if (sock_refuses(listener)) {
 		ret = -ECONNREFUSED;
 	} else if (listener->accept_count > listener->backlog + beyond) {
 		ret = -EAGAIN;
@@ -440,10 +443,11 @@ void sock_unaccept(struct file *f, struct file *conn)
 	sock_put(child);
 }
 
-/* Not while connected, nor after a reset. */
+/* Not while connected, nor after a reset, nor before it is asked how a connect went. */
 static bool may_listen(const struct sock *sk) REQUIRES(lc_sock)
 {
-	return (sk->state == SOCK_STATE_NEW || sk->state == SOCK_STATE_LISTENING) && !sk->peer;
+	return (sk->state == SOCK_STATE_NEW || sk->state == SOCK_STATE_LISTENING) && !sk->peer &&
+	       !sk->connecting;
 }
 
 int sock_listen(struct subject *s, struct file *f, int backlog)
@@ -467,7 +471,8 @@ int sock_listen(struct subject *s, struct file *f, int backlog)
 		err = -EINVAL;
 	} else {
 		sk->state = SOCK_STATE_LISTENING;
-		sk->shutdown = 0;
+		if (sk->family != AF_UNIX)
+			sk->shutdown = 0;
 		sk->backlog = min((u32)backlog, (u32)SOMAXCONN_GUEST);
 		sk->peercred = scm_cred_of(s);
 	}

@@ -58,7 +58,9 @@ static ssize_t stream_recv_urgent(struct sock *sk, struct net_msg *msg)
 	char byte = 0;
 
 	sock_lock(sk);
-	if (is_inline(sk) || !sk->urgent || !sk->urgent_unread) {
+	if (sk->state == SOCK_STATE_LISTENING) {
+		ret = -ENOTCONN;
+	} else if (is_inline(sk) || !sk->urgent || !sk->urgent_unread) {
 		ret = -EINVAL;
 	} else if (sk->state == SOCK_STATE_NEW || sk->shutdown & RCV_SHUT) {
 		ret = 0;
@@ -91,6 +93,12 @@ static bool stream_mark(struct sock *sk, const struct skb *b, bool *ret_skip)
 
 /* ---- receiving ---- */
 
+/* Or another thread is just connecting it. */
+static bool is_connected(const struct sock *sk) REQUIRES(lc_sock)
+{
+	return sk->state == SOCK_STATE_CONNECTED || sk->state == SOCK_STATE_CONNECTING;
+}
+
 /* What a receiver finds after *after (null: at the head) of the queue: *ret, or a reason why there
  * is nothing: 1: the end, -EAGAIN, or an error. have: it has enough, so errors are for the next. */
 static int stream_next(struct sock *sk, const struct skb *after, bool have, struct skb **ret)
@@ -101,7 +109,9 @@ static int stream_next(struct sock *sk, const struct skb *after, bool have, stru
 	sock_lock(sk);
 	at = after ? after->link.next : sk->rcvq.next;
 	*ret = at == &sk->rcvq ? NULL : list_entry(at, struct skb, link);
-	if (*ret)
+	if (!is_tcp(sk) && !is_connected(sk))
+		why = -EINVAL;
+	else if (*ret)
 		why = 0;
 	else if (have)
 		why = -EAGAIN;
@@ -111,8 +121,8 @@ static int stream_next(struct sock *sk, const struct skb *after, bool have, stru
 		why = sock_take_error_locked(sk);
 	else if (sk->shutdown & RCV_SHUT)
 		why = 1;
-	else if (sk->state != SOCK_STATE_CONNECTED && sk->state != SOCK_STATE_CONNECTING)
-		why = is_tcp(sk) ? -ENOTCONN : -EINVAL;
+	else if (!is_connected(sk))
+		why = -ENOTCONN;
 	sock_unlock(sk);
 	return why;
 }
@@ -127,8 +137,7 @@ static bool stream_has_more(struct sock *sk)
 	at = sk->rcvq.next;
 	if (stream_at_mark(sk) && !is_inline(sk))
 		at = at->next;
-	ret = at != &sk->rcvq || sk->err || sk->shutdown & RCV_SHUT ||
-	      (sk->state != SOCK_STATE_CONNECTED && sk->state != SOCK_STATE_CONNECTING);
+	ret = at != &sk->rcvq || sk->err || sk->shutdown & RCV_SHUT || !is_connected(sk);
 	sock_unlock(sk);
 	return ret;
 }

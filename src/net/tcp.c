@@ -75,11 +75,13 @@ static void tcp_release(struct sock *sk, bool embryo)
 static int tcp_shutdown(struct sock *sk, u32 how)
 {
 	struct sock *peer = NULL;
+	bool stops = false;
 	int err = 0;
 
 	sock_lock(sk);
 	if (sk->state == SOCK_STATE_LISTENING) {
-		if (how & RCV_SHUT)
+		stops = how & RCV_SHUT;
+		if (stops)
 			sk->state = SOCK_STATE_NEW;
 	} else if (!sk->peer || sk->state == SOCK_STATE_NEW) {
 		/* As in Linux, it has its effect all the same. */
@@ -97,8 +99,10 @@ static int tcp_shutdown(struct sock *sk, u32 how)
 		tcp_tell_end(sk, peer, false);
 	sock_put(peer);
 	sock_wake(sk, SOCK_ALL);
-	if (!err && how & RCV_SHUT && sk->state == SOCK_STATE_NEW)
+	if (stops) {
+		inet_unbind_auto(sk);
 		sock_release_children(sk);
+	}
 	return err;
 }
 
@@ -239,6 +243,7 @@ static int tcp_disconnect(struct sock *sk)
 {
 	struct sock *peer;
 	struct list unread;
+	bool ends;
 
 	list_init(&unread);
 	mutex_lock(&sk->read_lock, &lc_socket);
@@ -250,6 +255,7 @@ static int tcp_disconnect(struct sock *sk)
 	}
 	peer = sk->peer;
 	sk->peer = NULL;
+	ends = peer || sk->state != SOCK_STATE_NEW;
 	if (sk->state == SOCK_STATE_CONNECTED && !(sk->done && sk->shutdown & SEND_SHUT))
 		sk->err = ECONNRESET; /* as if the peer had done it */
 	list_splice_tail(&unread, &sk->rcvq);
@@ -267,6 +273,8 @@ static int tcp_disconnect(struct sock *sk)
 	if (peer)
 		tcp_tell_end(sk, peer, true);
 	sock_put(peer);
+	if (ends)
+		inet_unbind_auto(sk);
 	sock_wake(sk, SOCK_ALL);
 	sock_release_children(sk);
 	return 0;
@@ -295,6 +303,8 @@ static int tcp_connect(struct subject *s, struct sock *sk, const struct sockname
 		return err;
 	}
 	err = tcp_connect_to(s, sk, &to, nonblock);
+	if (err)
+		inet_unbind_auto(sk);
 	/* SO_SNDTIMEO has passed, which does not end it in Linux; here its time is over. */
 	if (err == -EAGAIN) {
 		err = -ETIMEDOUT;

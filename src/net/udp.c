@@ -26,6 +26,22 @@ static void udp_release(struct sock *sk, bool embryo)
 	skbs_destroy(&unread);
 }
 
+/* A socket of IPv6 takes addresses of IPv4, too. */
+static int udp_parse(const struct sock *sk, const struct sockname *name, struct inet_end *ret)
+{
+	struct sockaddr_in in;
+
+	if (sk->family != AF_INET6 || name->sa.sa_family != AF_INET)
+		return inet_parse(sk, name, ret);
+	if (name->size < sizeof(in))
+		return -EINVAL;
+	memcpy(&in, name->raw, sizeof(in));
+	inet_set_v4(ret, in.sin_addr.s_addr);
+	ret->port = __builtin_bswap16(in.sin_port);
+	ret->scope = 0;
+	return 0;
+}
+
 static int udp_connect(struct subject *s, struct sock *sk, const struct sockname *name,
 		       bool nonblock)
 {
@@ -33,11 +49,11 @@ static int udp_connect(struct subject *s, struct sock *sk, const struct sockname
 	int err = 0;
 
 	if (name->sa.sa_family != AF_UNSPEC) {
-		err = inet_parse(sk, name, &to);
+		err = inet_autobind(sk); /* whatever becomes of it */
+		if (!err)
+			err = udp_parse(sk, name, &to);
 		if (!err)
 			err = inet_route(sk, &to);
-		if (!err)
-			err = inet_autobind(sk);
 	}
 	if (err)
 		return err;
@@ -52,6 +68,8 @@ static int udp_connect(struct subject *s, struct sock *sk, const struct sockname
 	sk->state = name->sa.sa_family == AF_UNSPEC ? SOCK_STATE_NEW : SOCK_STATE_CONNECTED;
 	sock_unlock(sk);
 	net_unlock();
+	if (name->sa.sa_family == AF_UNSPEC)
+		inet_unbind_auto(sk);
 	return 0;
 }
 
@@ -71,7 +89,7 @@ static int udp_target(struct sock *sk, const struct net_msg *msg, struct inet_en
 
 	*ret_connected = false;
 	if (msg->to && msg->to->size) {
-		err = inet_parse(sk, msg->to, ret);
+		err = udp_parse(sk, msg->to, ret);
 		if (!err && !ret->port)
 			err = -EINVAL;
 		if (!err && is_broadcast(ret) && !sock_opt_get(sk, SOL_SOCKET, SO_BROADCAST))
@@ -205,8 +223,10 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 	struct inet_end to;
 	bool connected;
 	struct skb *b;
-	int err;
+	int err = inet_autobind(sk); /* whatever becomes of it */
 
+	if (err)
+		return err;
 	if (size > UDP_MAX)
 		return -EMSGSIZE;
 	if (msg->flags & MSG_OOB)
@@ -214,8 +234,6 @@ static ssize_t udp_send(struct subject *s, struct sock *sk, struct net_msg *msg)
 	err = udp_target(sk, msg, &to, &connected);
 	if (!err)
 		err = udp_send_checks(sk);
-	if (!err)
-		err = inet_autobind(sk);
 	if (err)
 		return err;
 	b = skb_create(sk, (u32)size);

@@ -226,7 +226,10 @@ static int unix_stream_connect(struct subject *s, struct sock *sk, const struct 
 	err = unix_find(s, name, sk->type, &listener);
 	if (err)
 		return err;
-	if (atomic_load(&sk->passcred) && !sk->addr)
+	sock_lock(listener);
+	err = sock_refuses(listener) ? -ECONNREFUSED : 0;
+	sock_unlock(listener);
+	if (!err && atomic_load(&sk->passcred) && !sk->addr)
 		err = unix_autobind(sk);
 	if (!err)
 		err = connect_begin(sk);
@@ -518,9 +521,11 @@ static bool room_at(struct sock *to)
 
 static int dgram_send_to(struct sock *sk, struct sock *to, struct skb *b, int flags, s64 deadline)
 {
+	struct list unread;
 	struct sock *old;
 	int err;
 
+	list_init(&unread);
 	for (;;) {
 		err = dgram_deliver(sk, to, b);
 		if (err != -EAGAIN || flags & MSG_DONTWAIT)
@@ -535,9 +540,12 @@ static int dgram_send_to(struct sock *sk, struct sock *to, struct skb *b, int fl
 	if (err == -ECONNREFUSED) {
 		mutex_lock(&sk->read_lock, &lc_socket);
 		old = sk->peer == to ? take_peer(sk) : NULL;
-		if (old)
+		if (old) {
 			client_remove(sk, old);
+			dgram_disconnected(sk, old, &unread);
+		}
 		mutex_unlock(&sk->read_lock, &lc_socket);
+		skbs_destroy(&unread);
 		sock_put(old);
 	}
 	return err;

@@ -2,8 +2,9 @@
  * Names of unix-domain sockets: paths, which are inodes of type socket; abstract ones, a table of
  * the network namespace; and none.
  *
- * One table finds both: by the inode's address, or by a hash of the name. A name in the file system
- * is held by its socket (path), so the inode's address is not reused while the socket has it.
+ * One table finds both: by the inode's address, or by a hash of the name. Each type of socket has
+ * abstract names of its own. A name in the file system is held by its socket (path), so the inode's
+ * address is not reused while the socket has it.
  */
 
 #include <errno.h>
@@ -109,13 +110,13 @@ static bool addr_equal(const struct unix_addr *a, const struct unix_addr *b)
 	return a->size == b->size && !memcmp(&a->name, &b->name, a->size);
 }
 
-/* Who has abstract name a. */
-static struct sock *abstract_find(const struct unix_addr *a) REQUIRES(lc_net)
+/* Who of this type has abstract name a. */
+static struct sock *abstract_find(const struct unix_addr *a, int type) REQUIRES(lc_net)
 {
 	struct sock *sk;
 
 	list_for_each(sk, hash_bucket(a->hash), name_link)
-		if (!sk->path.dentry && addr_equal(sk->addr, a))
+		if (!sk->path.dentry && sk->type == type && addr_equal(sk->addr, a))
 			return sk;
 	return NULL;
 }
@@ -131,7 +132,7 @@ static int name_set(struct sock *sk, struct unix_addr *a, const struct path *pat
 	sock_lock(sk);
 	if (sk->addr) {
 		err = -EINVAL;
-	} else if (!path && abstract_find(a)) {
+	} else if (!path && abstract_find(a, sk->type)) {
 		err = -EADDRINUSE;
 	} else {
 		sk->addr = a;
@@ -288,7 +289,7 @@ int unix_find(struct subject *s, const struct sockname *name, int type, struct s
 		return -ENOMEM;
 	if (is_abstract(name)) {
 		net_lock();
-		sk = abstract_find(a);
+		sk = abstract_find(a, type);
 		if (sk)
 			sock_get(sk);
 		net_unlock();

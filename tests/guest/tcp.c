@@ -107,10 +107,15 @@ static void refused(void)
 	is_err(connect(s, (void *)&a, sizeof(a)), EINPROGRESS, "nonblocking");
 	is_int(events_of(s, POLLIN | POLLOUT, 1000), POLLIN | POLLOUT | POLLERR | POLLHUP,
 	       "its events");
+	is_err(listen(s, 1), EINVAL, "it cannot listen");
 	is_int(get(s, SOL_SOCKET, SO_ERROR), ECONNREFUSED, "SO_ERROR");
 	is_int(get(s, SOL_SOCKET, SO_ERROR), 0, "once");
 	is_err(connect(s, (void *)&a, sizeof(a)), ECONNABORTED, "connect tells it, too");
 	is_int(events_of(s, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP, "and then all is as before");
+	a.sin_port = 0;
+	is_int(bind(s, (void *)&a, sizeof(a)), 0, "it has no port");
+	need(!listen(s, 1));
+	is_err(recv(s, &a, 1, MSG_OOB), ENOTCONN, "MSG_OOB of a listener");
 	close(s);
 }
 
@@ -174,6 +179,13 @@ static void disconnected(void)
 	is_int(disconnect(l), 0, "disconnect a listener");
 	need(!pthread_join(thread, &error));
 	is_int((int)(intptr_t)error, EINVAL, "accept ends");
+	to.sin_port = 0;
+	is_int(bind(l, (void *)&to, sizeof(to)), 0, "the port that it chose is free again");
+	is_err(bind(l, (void *)&to, sizeof(to)), EINVAL, "once");
+	is_int(disconnect(l), 0, "nothing to disconnect");
+	is_err(bind(l, (void *)&to, sizeof(to)), EINVAL, "changes nothing");
+	need(!listen(l, 1) && !shutdown(l, SHUT_RD));
+	is_int(bind(l, (void *)&to, sizeof(to)), 0, "shutdown of a listener: as disconnecting");
 	close(s);
 	close(a);
 	close(b);
@@ -721,6 +733,33 @@ static void named_options(void)
 
 /* ---- datagrams ---- */
 
+/* When a datagram socket gets a port, and loses it. */
+static void datagram_ports(void)
+{
+	struct sockaddr_in a = loopback(0), any = { .sin_family = AF_INET };
+	struct sockaddr_in6 six;
+	int s = socket(AF_INET, SOCK_DGRAM, 0), t = socket(AF_INET6, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(six);
+	char c;
+
+	is_err(send(s, "x", 1, 0), EDESTADDRREQ, "send to nobody");
+	ok(port_of(s) != 0, "gives a port");
+	is_err(bind(s, (void *)&any, sizeof(any)), EINVAL, "so bind is too late");
+	need(!disconnect(s));
+	is_int(port_of(s), 0, "disconnecting takes it away");
+	is_int(bind(s, (void *)&a, sizeof(a)), 0, "bind");
+	a = loopback(port_of(s));
+	is_int(sendto(t, "x", 1, 0, (void *)&a, sizeof(a)), 1, "IPv6 sends to an IPv4 address");
+	is_int(recv(s, &c, 1, 0), 1, "where it comes");
+	is_int(connect(t, (void *)&a, sizeof(a)), 0, "connects to it");
+	need(!getpeername(t, (void *)&six, &len));
+	ok(IN6_IS_ADDR_V4MAPPED(&six.sin6_addr) && six.sin6_port == a.sin_port, "mapped");
+	need(!disconnect(t) && !set(t, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+	is_err(sendto(t, "x", 1, 0, (void *)&a, sizeof(a)), ENETUNREACH, "not if IPV6_V6ONLY");
+	close(t);
+	close(s);
+}
+
 static void small_buffer(void)
 {
 	static char data[20000];
@@ -881,6 +920,7 @@ int main(void)
 	tcp_infos();
 	accepting();
 	queues();
+	datagram_ports();
 	small_buffer();
 	datagrams();
 	multicast();

@@ -265,6 +265,64 @@ static ssize_t send_fds(int to, const int *fds, int count)
 	return sendmsg(to, &m, 0);
 }
 
+static int named(int type, const char *name)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, type, 0);
+	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "%s %d", name, getpid());
+	if (bind(s, (void *)&a, sizeof(a)) == 0)
+		return s;
+	close(s);
+	return -1;
+}
+
+/* Who may do what before there is a connection. */
+static void test_unconnected(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = sizeof(a);
+	int s = named(SOCK_STREAM, "x"), t = named(SOCK_DGRAM, "x"), u = named(SOCK_SEQPACKET, "x");
+	int fd[2];
+	char c;
+	ok(s >= 0 && t >= 0 && u >= 0, "each type has abstract names of its own");
+	is_int(named(SOCK_DGRAM, "x"), -1, "once");
+	need(!getsockname(t, (void *)&a, &len));
+	close(t);
+	is_err(connect(s, (void *)&a, len), ECONNREFUSED, "connect to what does not listen");
+	t = socket(AF_UNIX, SOCK_DGRAM, 0);
+	is_err(connect(t, (void *)&a, len), ECONNREFUSED, "connect to a name of other types");
+	close(t);
+	need(!socketpair(AF_UNIX, SOCK_STREAM, 0, fd));
+	is_err(connect(fd[0], (void *)&a, len), ECONNREFUSED, "if it has a connection, too");
+	close(fd[0]);
+	close(fd[1]);
+	need(!shutdown(s, SHUT_RDWR) && !shutdown(u, SHUT_RDWR));
+	is_err(recv(s, &c, 1, 0), EINVAL, "receive without a connection: a stream");
+	is_err(recv(u, &c, 1, 0), ENOTCONN, "packets");
+	need(!listen(s, 1));
+	is_int(events_of(s), POLLIN | POLLHUP | POLLRDHUP, "what was shut down stays so");
+	close(s);
+	close(u);
+}
+
+/* What the peer has sent is lost with it. */
+static void test_peer_lost(void)
+{
+	struct sockaddr_un a[2];
+	socklen_t len[2] = { sizeof(a[0]), sizeof(a[1]) };
+	int s[2] = { named(SOCK_DGRAM, "a"), named(SOCK_DGRAM, "b") };
+	char byte;
+	for (int i = 0; i < 2; i++)
+		need(!getsockname(s[i], (void *)&a[i], &len[i]));
+	need(!connect(s[0], (void *)&a[1], len[1]));
+	need(sendto(s[1], "x", 1, 0, (void *)&a[0], len[0]) == 1);
+	close(s[1]);
+	ok(events_of(s[0]) & POLLIN, "a message of a peer that is gone");
+	is_err(send(s[0], "x", 1, 0), ECONNREFUSED, "goes when sending disconnects");
+	is_err(recv(s[0], &byte, 1, MSG_DONTWAIT), EAGAIN, "and cannot be received");
+	close(s[0]);
+}
+
 /* A datagram socket that others are connected to. */
 static void test_peer_gone(void)
 {
@@ -424,6 +482,8 @@ int main(void)
 	test_listen(dir);
 	test_abstract();
 	test_seqpacket();
+	test_unconnected();
+	test_peer_lost();
 	test_peer_gone();
 	test_rights();
 	test_cred();

@@ -146,12 +146,14 @@ static void receive_signal(struct ldisc *l, u8 c)
 /* VSTART and VSTOP: true if c is one. */
 static bool receive_flow(struct ldisc *l, u8 c)
 {
-	if (c == l->termios.c_cc[VSTART])
+	if (c == l->termios.c_cc[VSTART]) {
 		ldisc_start(l);
-	else if (c == l->termios.c_cc[VSTOP])
+		echo_flush(l); /* before a VSTOP that follows */
+	} else if (c == l->termios.c_cc[VSTOP]) {
 		ldisc_stop(l);
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 

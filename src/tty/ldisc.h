@@ -97,7 +97,8 @@ void ldisc_flush_input(struct ldisc *l);
 void ldisc_flush_output(struct ldisc *l);
 /* TCOOFF, TCOON. */
 void ldisc_suspend_output(struct ldisc *l, bool on);
-/* Put a byte before all processing into the output, stopped or not (TCIOFF, TCION). */
+/* Put a byte before all processing into the output, though VSTOP may have stopped that (TCIOFF,
+ * TCION). */
 void ldisc_send_now(struct ldisc *l, u8 c);
 
 u32 ring_count(const struct byte_ring *r);

@@ -203,7 +203,8 @@ void ldisc_flush_output(struct ldisc *l)
 
 void ldisc_send_now(struct ldisc *l, u8 c)
 {
-	output_put(l, &c, 1);
+	if (!l->tco_stopped)
+		output_put(l, &c, 1);
 }
 
 /* ---- echo ---- */

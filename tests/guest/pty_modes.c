@@ -95,6 +95,7 @@ static const struct {
 	INPUT("xaybz\nxx"),
 	INPUT("stop\023held\n"),
 	INPUT("stop\023held\021go\n"),
+	INPUT("echo\021 stop\177\023held"),
 	INPUT("stop\023any\001x\n"),
 	INPUT("quit\034\032x\n"),
 	INPUT("bell\a\b\f\v\033[A\n"),

@@ -137,9 +137,14 @@ static void test_flow(void **state)
 	receive(l, "\021", 0);
 	assert_false(ldisc_can_write(l));
 	ldisc_send_now(l, 'N');
-	expect_output(l, "N");
+	expect_output(l, "");
 	ldisc_suspend_output(l, false);
 	assert_true(ldisc_can_write(l));
+	receive(l, "\023", 0);
+	ldisc_send_now(l, 'N');
+	expect_output(l, "N");
+	receive(l, "\021ab\021cd\023", 0);
+	expect_output(l, "ab");
 }
 
 /* Whole expansions or nothing, up to what there is room for. */

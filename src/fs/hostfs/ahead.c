@@ -338,7 +338,7 @@ static enum ahead_step choose(const struct hostfs *fs, const struct host_dirent 
 			      const struct subject *s) REQUIRES(lc_hostfile)
 {
 	const struct hostfs_ahead *a = &fs->ahead;
-	bool open = a->opening && e->type == DT_REG;
+	bool open = a->opening && !a->opened && e->type == DT_REG;
 
 	if (a->failed)
 		return STEP_NONE;
@@ -346,10 +346,10 @@ static enum ahead_step choose(const struct hostfs *fs, const struct host_dirent 
 		return STEP_CLOSE;
 	if (a->path_fd)
 		return STEP_OPEN;
-	if (open && !a->fd && !a->seen)
+	if (open && !a->fd)
 		return STEP_TAKE;
 	/* Once more, if what was seen would not be fresh when guest code comes for it. */
-	if (!a->seen &&
+	if ((open || !a->seen) &&
 	    (!a->looked || (!is_fresh(fs, s, a->asked, a->tid) && !(fs->flags & HOSTFS_WRITABLE))))
 		return STEP_LOOK;
 	return STEP_NONE;

@@ -14,7 +14,7 @@
 #include "platform/systrap/batch.h"
 #include "platform/systrap/internal.h"
 
-#define VM_SIZE 2048 /* from here on the copy itself matters */
+#define VM_SIZE 12'288 /* from here on the copy itself matters */
 #define VM_LONG 262'144 /* longer than another worker takes to wake */
 #define DEFER_MAX (64UL << 20) /* far below what a host refuses before it has run out of memory */
 #define VM_SMALL 16'384 /* of another space, on the worker */

@@ -532,9 +532,8 @@ bool hostfs_work_ahead(struct subject *s, struct super *sb)
 	struct hostfs *fs = hostfs_of(sb);
 	s64 began = sched_now();
 	struct dropped d = {};
-	UNINIT struct job j;
+	struct job j = {};
 
-	j.looked = j.failed = false;
 	if (!job_begin(fs, s, &j, &d)) {
 		drop_end(&d);
 		return hostfs_trim(fs);

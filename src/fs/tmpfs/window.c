@@ -15,7 +15,7 @@
 #include "host/file.h"
 #include "host/host.h"
 
-#define WINDOW_SIZE (16UL << 20)
+#define WINDOW_SIZE (256UL << 20)
 #define WINDOWS_MAX 64U /* of one super */
 #define PIECE_MAX (1UL << 20)
 

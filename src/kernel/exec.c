@@ -364,6 +364,8 @@ static void reset_attributes(struct task *t)
 	spin_lock(&h->lock, &lc_sighand);
 	sighand_reset(h);
 	spin_unlock(&h->lock, &lc_sighand);
+	t->actions_used = false;
+	t->actions_lent = 0;
 	altstack_reset(t);
 	t->altstack.flags = 0;
 	t->robust_list = t->robust_list_size = 0;

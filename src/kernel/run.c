@@ -92,8 +92,11 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 	q->tgid = task_tgid(t);
 	q->blocked = t->blocked;
 	q->robust_list = t->robust_list;
-	if (signal_mask_lend(t))
+	if (signal_mask_lend(t)) {
 		q->allowed |= PF_QUICK_SIGMASK;
+		if (signal_actions_lend(t))
+			q->allowed |= PF_QUICK_ACTIONS;
+	}
 	if (!t->rseq_addr && platform_has_rseq())
 		q->allowed |= PF_QUICK_RSEQ;
 	if (!mm_may_have_locked(t->subject.mm))
@@ -109,6 +112,8 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 
 static void quick_take(struct task *t, const struct pf_quick *q)
 {
+	if (q->done & PF_QUICK_ACTIONS)
+		signal_actions_take(t);
 	if (q->allowed & PF_QUICK_SIGMASK)
 		signal_mask_back(t, q->done & PF_QUICK_SIGMASK ? q->blocked : t->blocked);
 	if (likely(!q->done))

@@ -298,8 +298,10 @@ static int signal_look(struct task *t, struct ksignal *k, bool *ret_stop, bool *
 		t->signal_seen = true;
 		action = &h->action[sig - 1];
 		k->action = *action;
-		if (action->handler != SIG_DFL_K && (action->flags & SA_RESETHAND))
+		if (action->handler != SIG_DFL_K && (action->flags & SA_RESETHAND)) {
 			action->handler = SIG_DFL_K;
+			h->generation++;
+		}
 		break;
 	}
 	signal_recalc(t);
@@ -385,6 +387,7 @@ int signal_action(struct task *t, int sig, const struct sigaction_k *new,
 		*ret_old = *action;
 	if (new) {
 		*action = *new;
+		h->generation++;
 		action->flags &= SA_KNOWN;
 		action->mask &= ~SIG_ONLY_KERNEL;
 		if (new->handler == SIG_IGN_K ||
@@ -397,4 +400,35 @@ int signal_action(struct task *t, int sig, const struct sigaction_k *new,
 	spin_unlock(&h->lock, &lc_sighand);
 	tasks_unlock();
 	return 0;
+}
+
+_Static_assert(sizeof(struct pf_action) == sizeof(struct sigaction_k), "as the guest has it");
+
+bool signal_actions_lend(struct task *t)
+{
+	UNINIT struct pf_action lent[PF_ACTIONS];
+	struct sighand *h = t->sighand;
+
+	if (!t->actions_used || refcount_read(&h->refs) != 1)
+		return false;
+	if (t->actions_lent == h->generation)
+		return true;
+	memcpy(lent, h->action, sizeof(lent));
+	t->actions_lent = pf_actions_lend(t->subject.thread, lent) ? 0 : h->generation;
+	return t->actions_lent;
+}
+
+void signal_actions_take(struct task *t)
+{
+	UNINIT struct pf_action taken[PF_ACTIONS];
+	u64 changed = pf_actions_take(t->subject.thread, taken);
+
+	for (int sig = 1; changed; sig++, changed >>= 1) {
+		struct sigaction_k new;
+
+		memcpy(&new, &taken[sig - 1], sizeof(new));
+		if (changed & 1)
+			(void)!signal_action(t, sig, &new, NULL);
+	}
+	t->actions_lent = t->sighand->generation;
 }

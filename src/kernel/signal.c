@@ -47,6 +47,7 @@ struct sighand *sighand_create(sigset64 ignored)
 	for (int i = 0; i < GUEST_NSIG; i++)
 		if (ignored & ~SIG_ONLY_KERNEL & SIGMASK(i + 1))
 			h->action[i].handler = SIG_IGN_K;
+	h->generation = 1;
 	return h;
 }
 
@@ -75,6 +76,7 @@ void sighand_put(struct sighand *h)
 
 void sighand_reset(struct sighand *h)
 {
+	h->generation++;
 	for (int i = 0; i < GUEST_NSIG; i++) {
 		u64 handler = h->action[i].handler;
 
@@ -445,6 +447,7 @@ static void signal_force_how(struct task *t, const siginfo_t *info, bool fatal)
 	spin_lock(&h->lock, &lc_sighand);
 	if (fatal || action->handler == SIG_IGN_K || (t->blocked & bit)) {
 		action->handler = SIG_DFL_K;
+		h->generation++;
 		t->blocked &= ~bit;
 	}
 	(void)signal_queue(t, info, false, NULL, &note);

@@ -106,6 +106,7 @@ struct sighand {
 	struct refcount refs;
 	struct spin lock; /* class lc_sighand */
 	struct sigaction_k action[GUEST_NSIG]; /* [H] */
+	u64 generation; /* [H] of action */
 };
 
 struct sigaltstack_k {
@@ -185,6 +186,8 @@ struct task {
 	sigset64 saved_blocked; /* [F] to be put back on return to guest code */
 	bool restore_blocked; /* [F] */
 	_Atomic bool mask_lent; /* [H to set] guest code may change `blocked` unseen: see run.c */
+	u64 actions_lent; /* [F] and `sighand->action`, too, of this generation; 0: not lent */
+	bool actions_used; /* [F] this program has called rt_sigaction */
 	sigset64 real_blocked; /* [H] while in sigtimedwait: blocked without the awaited ones */
 	struct sigpending pending; /* [H] thread-directed */
 	struct sigaltstack_k altstack; /* [F] */
@@ -578,6 +581,10 @@ void signal_set_blocked(struct task *t, sigset64 mask); /* own fiber */
  * tells what it is now. Own fiber.
  */
 bool signal_mask_lend(struct task *t);
+/* And what its signals do, if no other task shares that: see pf_actions_lend. */
+bool signal_actions_lend(struct task *t);
+/* After it: make the changes that the platform took. Before the mask is taken back. */
+void signal_actions_take(struct task *t);
 void signal_mask_back(struct task *t, sigset64 mask);
 /* For calls with a temporary mask (ppoll, sigsuspend): restored on return to guest code, after
  * handlers' frames. */

@@ -133,6 +133,7 @@ struct pf_fault {
 	256U /* prlimit64(RLIMIT_STACK), to read it. Only of a single thread \
 	      */
 #define PF_QUICK_WATCH 128U /* epoll_ctl, as told by pf_watch_lend; then see pf_watch_take */
+#define PF_QUICK_ACTIONS 512U /* rt_sigaction, as told by pf_actions_lend. With SIGMASK only */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
 	u32 done; /* out: PF_QUICK_* that changed something: the rest is valid for these */
@@ -183,6 +184,17 @@ struct pf_watch_call {
 /* The changes, in order, after a pf_run with PF_QUICK_WATCH done; unchecked. Returns how many; ret
  * has room for PF_WATCH_CALLS. */
 unsigned int pf_watch_take(struct pf_thread *t, struct pf_watch_call *ret);
+/* As rt_sigaction has it. */
+struct pf_action {
+	u64 handler, flags, restorer, mask;
+};
+#define PF_ACTIONS 64U /* signals, from 1 on */
+/* What signals do, to be used by any pf_run that allows PF_QUICK_ACTIONS; the platform keeps
+ * account of changes. 0 or -ESRCH. */
+[[nodiscard]] int pf_actions_lend(struct pf_thread *t, const struct pf_action lent[PF_ACTIONS]);
+/* After a pf_run with PF_QUICK_ACTIONS done: which have changed (a mask of signals), and to what;
+ * unchecked. */
+u64 pf_actions_take(struct pf_thread *t, struct pf_action ret[PF_ACTIONS]);
 /* Make t's pf_run return soon (at once if it is not running: the next pf_run returns
  * PF_EVENT_INTERRUPT without running guest code). Any thread, short locks may be held; t must not
  * be destroyed meanwhile. */

@@ -18,7 +18,7 @@
 #define POLL_BATCH 64
 #define KEY_DOORBELL 0
 #define HOT_MAX 2 /* as many sources are waited for directly */
-#define PREFER_AFTER 8 /* so many of HOT_WINDOW events make a source hot */
+#define PREFER_AFTER 2 /* so many of HOT_WINDOW events make a source hot */
 #define HOT_WINDOW 32
 #define HOT_AGE 16 /* events of others since its last one, and a hot source has to give way */
 #define LISTEN_AFTER 64 /* events in a row make us listen to their source alone (listen.c) */

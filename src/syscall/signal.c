@@ -31,6 +31,7 @@ long sys_rt_sigaction(struct task *t, int sig, struct uaddr act, struct uaddr ol
 		if (ret)
 			return ret;
 	}
+	t->actions_used = true;
 	ret = signal_action(t, sig, uaddr_is_null(act) ? NULL : &new, &prev);
 	if (ret || uaddr_is_null(old))
 		return ret;

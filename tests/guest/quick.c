@@ -383,6 +383,103 @@ static void test_discard(void)
 	need(munmap(p, PAGE) == 0);
 }
 
+/* After a first change and another call, changes of actions are this process's own business. */
+static void own_actions(void)
+{
+	need(signal(SIGUSR2, SIG_DFL) != SIG_ERR);
+	getppid();
+}
+
+static void ignores_fatal(void)
+{
+	own_actions();
+	signal(SIGTERM, SIG_IGN);
+	reach(1);
+	await_step(2);
+	signal(SIGTERM, SIG_DFL);
+}
+
+static void catches(void)
+{
+	own_actions();
+	signal(SIGTERM, on_signal);
+	reach(1);
+	while (!caught)
+		__builtin_ia32_pause();
+}
+
+static void dies(void)
+{
+	own_actions();
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	reach(1);
+	for (;;)
+		__builtin_ia32_pause();
+}
+
+static void test_actions_seen(void)
+{
+	pid_t pid = start(ignores_fatal);
+	await_step(1);
+	need(kill(pid, SIGTERM) == 0);
+	reach(2);
+	ok(finish(pid) == 0, "a signal is ignored as soon as it is to be, and until it is not");
+	pid = start(catches);
+	await_step(1);
+	need(kill(pid, SIGTERM) == 0);
+	ok(finish(pid) == 0, "a handler is called as soon as it is set");
+	pid = start(dies);
+	await_step(1);
+	need(kill(pid, SIGTERM) == 0);
+	ok(finish(pid) == SIGTERM, "or the default taken");
+}
+
+static void test_actions(void)
+{
+	struct sigaction new = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
+	struct kernel_action {
+		unsigned long handler, flags, restorer, mask;
+	} raw = { 1, 0, 0, ~0UL };
+
+	own_actions();
+	sigfillset(&new.sa_mask);
+	need(sigaction(SIGUSR1, &new, NULL) == 0 && sigaction(SIGUSR1, NULL, &old) == 0);
+	ok(old.sa_handler == on_signal && (old.sa_flags & SA_RESTART) &&
+		   sigismember(&old.sa_mask, SIGTERM) && !sigismember(&old.sa_mask, SIGKILL),
+	   "an action can be read back");
+	need(syscall(SYS_rt_sigaction, SIGUSR1, &raw, &raw, 8) == 0);
+	ok(raw.handler == (unsigned long)on_signal, "also to where the new one lies");
+	need(sigaction(SIGUSR1, NULL, &old) == 0);
+	ok(old.sa_handler == SIG_IGN, "which is used");
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(sigaction(SIGUSR1, NULL, &old) || old.sa_handler != SIG_IGN);
+	ok(finish(pid) == 0, "a child inherits it");
+	new.sa_flags = (int)SA_RESETHAND;
+	caught = 0;
+	need(sigaction(SIGUSR1, &new, NULL) == 0 && raise(SIGUSR1) == 0 && caught == 1);
+	need(sigaction(SIGUSR1, NULL, &old) == 0);
+	ok(old.sa_handler == SIG_DFL, "SA_RESETHAND");
+	new.sa_flags = SA_NOCLDWAIT;
+	need(sigaction(SIGCHLD, &new, NULL) == 0 && sigaction(SIGCHLD, NULL, &old) == 0);
+	ok(old.sa_flags & SA_NOCLDWAIT, "SIGCHLD");
+	need(signal(SIGCHLD, SIG_DFL) != SIG_ERR && signal(SIGUSR1, SIG_IGN) != SIG_ERR);
+	raw.flags = ~0UL;
+	need(syscall(SYS_rt_sigaction, SIGUSR1, &raw, NULL, 8) == 0);
+	need(syscall(SYS_rt_sigaction, SIGUSR1, NULL, &raw, 8) == 0);
+	ok(syscall(SYS_rt_sigaction, SIGKILL, &raw, NULL, 8) == -1 && errno == EINVAL, "SIGKILL");
+	ok(syscall(SYS_rt_sigaction, SIGKILL, NULL, &raw, 8) == 0, "but to look at it");
+	ok(syscall(SYS_rt_sigaction, 0, NULL, &raw, 8) == -1 && errno == EINVAL &&
+		   syscall(SYS_rt_sigaction, 65, NULL, &raw, 8) == -1 && errno == EINVAL,
+	   "no signal");
+	ok(syscall(SYS_rt_sigaction, SIGUSR1, NULL, &raw, 4) == -1 && errno == EINVAL, "size");
+	ok(syscall(SYS_rt_sigaction, SIGUSR1, 8, NULL, 8) == -1 && errno == EFAULT &&
+		   syscall(SYS_rt_sigaction, SIGUSR1, NULL, 8, 8) == -1 && errno == EFAULT,
+	   "bad addresses");
+	need(signal(SIGUSR1, SIG_DFL) != SIG_ERR);
+}
+
 /* Learns of its new limit without a call. */
 static void has_limit(void)
 {
@@ -433,5 +530,7 @@ int main(void)
 	test_mappings();
 	test_discard();
 	test_limit();
+	test_actions_seen();
+	test_actions();
 	return tap_end();
 }

@@ -137,6 +137,7 @@ struct pf_thread {
 	_Atomic bool revoked; /* lane->revoked is set */
 	struct pf_quick quick; /* [owner] what the lane was last told */
 	bool watch_lent; /* [owner] lane->watch is valid */
+	bool actions_lent; /* [owner] lane->actions is */
 	struct lane_call first; /* [owner] goes before the next command; nr 0 (read): nothing */
 	bool fp_in_window; /* [owner] since the last event: see fork.c */
 	bool fp_pending; /* [owner] goes before the next command: it is in the window */

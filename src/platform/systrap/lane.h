@@ -46,7 +46,7 @@
 #define LANE_MARSHAL_OFFSET 1024UL
 #define LANE_WINDOW_OFFSET \
 	(LANE_MARSHAL_OFFSET + MARSHAL_SIZE) /* small copies touch only the lane's first page */
-#define LANE_SIZE 0x11000UL
+#define LANE_SIZE 0x12000UL
 #define LANES_PER_FILE 8U /* a lane file is the control areas of 8 consecutive slots */
 #define LANE_FILE_SIZE (LANES_PER_FILE * LANE_SIZE)
 
@@ -126,6 +126,11 @@ struct lane_watch {
 	struct pf_watch_call calls[PF_WATCH_CALLS];
 };
 
+struct lane_actions {
+	struct pf_action at[PF_ACTIONS];
+	u64 changed; /* signals; the kernel sets it to 0 */
+};
+
 struct lane {
 	/* Written by the lane. */
 	_Alignas(64) u32 request;
@@ -163,6 +168,8 @@ struct lane {
 	u8 window[LANE_WINDOW_SIZE];
 	/* Both ways, with PF_QUICK_WATCH: the kernel writes it before a LANE_RUN. */
 	struct lane_watch watch;
+	/* Likewise, with PF_QUICK_ACTIONS. */
+	struct lane_actions actions;
 };
 
 _Static_assert(offsetof(struct lane, window) == LANE_WINDOW_OFFSET, "window offset");

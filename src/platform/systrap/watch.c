@@ -1,4 +1,4 @@
-/* The kernel's side of calls that a lane takes for later: struct pf_watch. */
+/* The kernel's side of calls that a lane takes for later: struct pf_watch, struct pf_action. */
 
 #include <errno.h>
 #include <string.h>
@@ -28,4 +28,25 @@ unsigned int pf_watch_take(struct pf_thread *t, struct pf_watch_call *ret)
 	    host_shared_write(&w->count, &(u32){ 0 }, sizeof(u32)))
 		return 0;
 	return count;
+}
+
+int pf_actions_lend(struct pf_thread *t, const struct pf_action lent[PF_ACTIONS])
+{
+	struct lane_actions new = {};
+
+	memcpy(new.at, lent, sizeof(new.at));
+	t->actions_lent = !host_shared_write(&t->lane->actions, &new, sizeof(new));
+	return t->actions_lent ? 0 : -ESRCH;
+}
+
+u64 pf_actions_take(struct pf_thread *t, struct pf_action ret[PF_ACTIONS])
+{
+	struct lane_actions *a = &t->lane->actions;
+	u64 changed;
+
+	if (!t->actions_lent || host_shared_read(&changed, &a->changed, sizeof(changed)) ||
+	    host_shared_read(ret, a->at, sizeof(a->at)) ||
+	    host_shared_write(&a->changed, &(u64){ 0 }, sizeof(changed)))
+		return 0;
+	return changed;
 }

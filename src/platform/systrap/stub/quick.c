@@ -15,6 +15,8 @@
 
 #define RSEQ_SIZE 32
 #define RANDOM_MAX 256
+#define SA_RESTORER 0x04000000UL
+#define SA_LIKELY (SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | SA_RESTORER)
 #define UNBLOCKABLE (1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1))
 
 /*
@@ -32,6 +34,44 @@ static bool change_mask(struct lane *lane, u64 mask)
 		return true;
 	q->blocked = before.blocked;
 	q->done = before.done;
+	return false;
+}
+
+/*
+ * The likely flags only. What SIGCHLD does is looked at by children that end, without a look at
+ * this thread.
+ */
+static bool quick_action(struct lane *lane, const greg_t *g)
+{
+	struct lane_actions *a = &lane->actions;
+	u64 from = (u64)g[REG_RSI], to = (u64)g[REG_RDX], bit, changed = a->changed;
+	u32 signal = (u32)g[REG_RDI], done = lane->quick.done;
+	struct pf_action new = {}, old;
+
+	if (signal < 1 || signal > PF_ACTIONS || signal == SIGCHLD || g[REG_R10] != sizeof(u64))
+		return false;
+	bit = 1UL << (signal - 1);
+	old = a->at[signal - 1];
+	/* Should the kernel have to make the call after all, it must find the action as it was. */
+	if (from &&
+	    ((bit & UNBLOCKABLE) || (to && to - from + sizeof(new) - 1 < 2 * sizeof(new) - 1) ||
+	     !in_guest(from, sizeof(new)) || guest_copy(&new, (const void *)from, sizeof(new)) ||
+	     (new.flags & ~SA_LIKELY)))
+		return false;
+	if (to && (!in_guest(to, sizeof(old)) || guest_copy((void *)to, &old, sizeof(old))))
+		return false;
+	if (!from)
+		return true;
+	new.mask &= ~UNBLOCKABLE;
+	a->at[signal - 1] = new;
+	a->changed |= bit;
+	lane->quick.done |= PF_QUICK_ACTIONS;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&lane->revoked, __ATOMIC_SEQ_CST)) /* see change_mask */
+		return true;
+	a->at[signal - 1] = old;
+	a->changed = changed;
+	lane->quick.done = done;
 	return false;
 }
 
@@ -152,6 +192,10 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 	switch (nr) {
 	case __NR_rt_sigprocmask:
 		if (!(allowed & PF_QUICK_SIGMASK) || !quick_sigmask(lane, g))
+			return false;
+		break;
+	case __NR_rt_sigaction:
+		if (!(allowed & PF_QUICK_ACTIONS) || !quick_action(lane, g))
 			return false;
 		break;
 	case __NR_set_robust_list:

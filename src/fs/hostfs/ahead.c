@@ -37,29 +37,47 @@
 
 /* ---- the list ---- */
 
-static bool is_dots(const struct host_dirent *e)
+/*
+ * An entry is a letter for its type, its name and a NUL; they follow each other. So the list is
+ * text (arena/check.c takes nothing in it for an address).
+ */
+#define ENTRY_FILE 'f'
+#define ENTRY_OTHER 'o'
+
+/* The entry at offset at; null at the end. */
+static const char *entry_at(const struct hostfs_ahead *a, u32 at) REQUIRES(lc_hostfile)
 {
-	return !strcmp(e->name, ".") || !strcmp(e->name, "..");
+	return at < a->size ? a->list + at : NULL;
 }
 
-/* The entry at or after offset at, which is neither "." nor ".."; null at the end. */
-static const struct host_dirent *entry_at(const struct hostfs_ahead *a, u32 at)
-	REQUIRES(lc_hostfile)
+static const char *entry_after(const struct hostfs_ahead *a, const char *e) REQUIRES(lc_hostfile)
 {
-	while (at < a->size) {
-		const struct host_dirent *e = (const void *)(a->list + at);
+	return entry_at(a, (u32)(e - a->list + (ptrdiff_t)strlen(e) + 1));
+}
 
-		if (!is_dots(e))
-			return e;
+static const char *name_of(const char *entry)
+{
+	return entry + 1;
+}
+
+/* Write the entries of list, size bytes of struct host_dirents, but for "." and "..". Returns how
+ * many bytes: fewer. */
+static u32 pack_list(char *to, const char *list, size_t size)
+{
+	char *start = to;
+
+	for (size_t at = 0; at < size;) {
+		const struct host_dirent *e = (const void *)(list + at);
+		size_t len = strlen(e->name);
+
 		at += e->size;
+		if (!strcmp(e->name, ".") || !strcmp(e->name, ".."))
+			continue;
+		*to++ = e->type == DT_REG ? ENTRY_FILE : ENTRY_OTHER;
+		memcpy(to, e->name, len + 1);
+		to += len + 1;
 	}
-	return NULL;
-}
-
-static const struct host_dirent *entry_after(const struct hostfs_ahead *a,
-					     const struct host_dirent *e) REQUIRES(lc_hostfile)
-{
-	return entry_at(a, (u32)((const char *)e - a->list) + e->size);
+	return (u32)(to - start);
 }
 
 struct dropped {
@@ -114,13 +132,14 @@ void hostfs_ahead_list(struct inode *dir, const void *list, size_t size)
 	struct hostfs_ahead *a = &fs->ahead;
 	struct dropped d = {};
 	char *copy;
+	u32 packed;
 
 	if (!size || hostfs_node_of(dir)->state != NODE_PLAIN)
 		return;
 	copy = arena_alloc(size);
 	if (!copy)
 		return;
-	memcpy(copy, list, size);
+	packed = pack_list(copy, list, size);
 	inode_get(dir);
 	spin_lock(&fs->lock, &lc_hostfile);
 	if (a->busy) {
@@ -129,7 +148,7 @@ void hostfs_ahead_list(struct inode *dir, const void *list, size_t size)
 		drop_list(a, &d);
 		a->dir = dir;
 		a->list = copy;
-		a->size = (u32)size;
+		a->size = packed;
 	}
 	spin_unlock(&fs->lock, &lc_hostfile);
 	drop_end(&d);
@@ -150,31 +169,30 @@ void hostfs_ahead_fini(struct hostfs *fs)
 /* ---- what has come true ---- */
 
 /* Go on to entry e. */
-static void move_to(struct hostfs_ahead *a, const struct host_dirent *e, struct dropped *d)
-	REQUIRES(lc_hostfile)
+static void move_to(struct hostfs_ahead *a, const char *e, struct dropped *d) REQUIRES(lc_hostfile)
 {
-	if (a->seen && !a->opened && entry_at(a, a->at)->type == DT_REG)
+	if (a->seen && !a->opened && *entry_at(a, a->at) == ENTRY_FILE)
 		a->opening = false;
 	drop_file(a, d);
 	a->last = a->at;
-	a->at = e ? (u32)((const char *)e - a->list) : a->size;
+	a->at = e ? (u32)(e - a->list) : a->size;
 }
 
 static bool is_entry(const struct hostfs_ahead *a, u32 at, const char *name) REQUIRES(lc_hostfile)
 {
-	const struct host_dirent *e = entry_at(a, at);
+	const char *e = entry_at(a, at);
 
-	return e && !strcmp(e->name, name);
+	return e && !strcmp(name_of(e), name);
 }
 
 /* Make name, in the listed directory, the current entry. False if it is not expected. */
 static bool find_name(struct hostfs_ahead *a, const char *name, struct dropped *d)
 	REQUIRES(lc_hostfile)
 {
-	const struct host_dirent *e = entry_at(a, a->at);
+	const char *e = entry_at(a, a->at);
 
 	for (u32 i = 0; e && i < SKIP_MAX; i++, e = entry_after(a, e)) {
-		if (strcmp(e->name, name) != 0)
+		if (strcmp(name_of(e), name) != 0)
 			continue;
 		if (i)
 			move_to(a, e, d);
@@ -328,17 +346,17 @@ struct job {
 /* The current entry has been dealt with: on to the next. */
 static void advance(struct hostfs_ahead *a, struct dropped *d) REQUIRES(lc_hostfile)
 {
-	const struct host_dirent *e = entry_at(a, a->at);
+	const char *e = entry_at(a, a->at);
 
-	if (e && a->seen && (a->opened || !a->opening || e->type != DT_REG))
+	if (e && a->seen && (a->opened || !a->opening || *e != ENTRY_FILE))
 		move_to(a, entry_after(a, e), d);
 }
 
-static enum ahead_step choose(const struct hostfs *fs, const struct host_dirent *e,
-			      const struct subject *s) REQUIRES(lc_hostfile)
+static enum ahead_step choose(const struct hostfs *fs, const char *e, const struct subject *s)
+	REQUIRES(lc_hostfile)
 {
 	const struct hostfs_ahead *a = &fs->ahead;
-	bool open = a->opening && !a->opened && e->type == DT_REG;
+	bool open = a->opening && !a->opened && *e == ENTRY_FILE;
 
 	if (a->failed)
 		return STEP_NONE;
@@ -358,7 +376,7 @@ static enum ahead_step choose(const struct hostfs *fs, const struct host_dirent 
 static bool job_begin(struct hostfs *fs, const struct subject *s, struct job *j, struct dropped *d)
 {
 	struct hostfs_ahead *a = &fs->ahead;
-	const struct host_dirent *e;
+	const char *e;
 
 	j->step = STEP_NONE;
 	spin_lock(&fs->lock, &lc_hostfile);
@@ -377,7 +395,7 @@ static bool job_begin(struct hostfs *fs, const struct subject *s, struct job *j,
 			a->busy = true;
 			inode_get(a->dir);
 			j->dir = a->dir;
-			memcpy(j->name, e->name, strlen(e->name) + 1);
+			memcpy(j->name, name_of(e), strlen(name_of(e)) + 1);
 			j->path_fd = a->path_fd - 1;
 		}
 	}

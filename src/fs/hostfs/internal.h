@@ -24,7 +24,7 @@ struct host_dirent {
 #define AHEAD_DATA_MAX 16'384 /* bytes */
 struct hostfs_ahead {
 	struct inode *dir; /* owned; whose list it is, or null */
-	char *list; /* struct host_dirents; arena, owned */
+	char *list; /* packed entries; arena, owned */
 	u32 size, at; /* of the list; the current entry, that of the next file */
 	u32 last; /* the entry before it */
 	u32 misses; /* look-ups in a row in this directory that were not expected */

@@ -103,6 +103,7 @@ struct worker {
 	void *sp; /* [worker] its own context while a fiber runs */
 	_Atomic u64 started; /* TSC when current was switched in */
 	_Atomic u32 wakeup; /* futex; 1: leave the idle sleep */
+	u64 aside_polled; /* [worker] TSC when it last looked at the source aside */
 	pid_t tid; /* [worker] */
 	unsigned long thread; /* [sched_run] pthread_t */
 	void *asan_fake_stack;
@@ -164,6 +165,21 @@ void poller_fini(void);
  * ready functions. */
 void poller_poll(bool block);
 void poller_ring(void);
+/*
+ * A source aside, for a worker w that has nothing else to do and is not the poller: is there one
+ * that w waits for alone? Takes one if that is due.
+ */
+bool poller_aside_begin(struct worker *w);
+/* w has something else to do: the poller hears of the source again. Nothing if w has none. */
+void poller_aside_end(struct worker *w);
+bool poller_aside_is(const struct worker *w);
+/* If w waits for a source aside: wake it. */
+void poller_aside_wake(const struct worker *w);
+/* Wait (block), or look, for an event of the caller's source aside, and deal with it. False: none
+ * for long. */
+bool poller_aside_wait(bool block);
+/* Wake a worker that sleeps and is not the poller, if there is one. */
+void sched_wake_idle(void);
 
 /* ---- timers (timer.c) ---- */
 

@@ -21,6 +21,8 @@
 #define PREFER_AFTER 2 /* so many of HOT_WINDOW events make a source hot */
 #define HOT_WINDOW 32
 #define HOT_AGE 16 /* events of others since its last one, and a hot source has to give way */
+#define ASIDE_AFTER 256 /* events of two hot sources, and another worker takes one of them */
+#define ASIDE_NS 20'000'000 /* without an event, and it gives it back */
 #define LISTEN_AFTER 64 /* events in a row make us listen to their source alone (listen.c) */
 
 struct poll_slot {
@@ -43,11 +45,17 @@ static struct {
 	struct poll_source *listened GUARDED_BY(lc_poller); /* its receive or handle runs */
 	struct worker *listener GUARDED_BY(lc_poller); /* who runs that */
 	struct poll_source *pinned GUARDED_BY(lc_poller); /* was hot, gets its voice back */
+	struct poll_source *_Atomic aside; /* [lock to change] a worker of its own waits for it */
+	struct worker *_Atomic aside_worker; /* [lock to change] that one */
+	struct poll_source *aside_used GUARDED_BY(lc_poller); /* that one is at it */
+	_Atomic bool aside_wanted; /* two hot sources keep the poller busy */
+	int aside_bell; /* [I] eventfd */
+	unsigned int pair; /* [token] events in a row during which there were two */
 	u64 seq; /* [token] events of sources that want to be preferred */
 	u64 hot_seq[HOT_MAX]; /* [token] the last one of each hot source */
 	struct poll_source *last; /* [token] whose event was the last; not to be followed */
 	unsigned int streak; /* [token] how many events of last in a row */
-} p = { .epfd = -1, .doorbell = -1 };
+} p = { .epfd = -1, .doorbell = -1, .aside_bell = -1 };
 
 static u64 poll_key(u32 slot, u32 generation)
 {
@@ -159,9 +167,16 @@ static bool poll_source_is_running(const struct poll_source *s)
 
 	spin_lock(&p.lock, &lc_poller);
 	running = (p.running == s && p.runner != t_sched.worker) || p.pinned == s ||
-		  (p.listened == s && p.listener != t_sched.worker);
+		  (p.listened == s && p.listener != t_sched.worker) || p.aside_used == s;
 	spin_unlock(&p.lock, &lc_poller);
 	return running;
+}
+
+/* The source aside is so no more. */
+static void aside_clear(void) REQUIRES(lc_poller)
+{
+	p.aside = NULL;
+	p.aside_worker = NULL;
 }
 
 static void hot_forget(const struct poll_source *s) REQUIRES(lc_poller)
@@ -169,6 +184,8 @@ static void hot_forget(const struct poll_source *s) REQUIRES(lc_poller)
 	for (unsigned int i = 0; i < HOT_MAX; i++)
 		if (p.hot[i] == s)
 			p.hot[i] = NULL;
+	if (p.aside == s)
+		aside_clear();
 }
 
 void poller_mute(struct poll_source *s)
@@ -181,6 +198,13 @@ void poller_mute(struct poll_source *s)
 	spin_lock(&p.lock, &lc_poller);
 	hot_forget(s);
 	spin_unlock(&p.lock, &lc_poller);
+}
+
+static void aside_ring(void)
+{
+	u64 one = 1;
+
+	(void)!host_write(p.aside_bell, &one, sizeof(one));
 }
 
 void poller_remove(struct poll_source *s)
@@ -198,6 +222,7 @@ void poller_remove(struct poll_source *s)
 	/* Rare and short: a ready function does not wait. */
 	while (poll_source_is_running(s)) {
 		listen_kick();
+		aside_ring();
 		host_sched_yield();
 	}
 }
@@ -266,6 +291,21 @@ static void hot_alone(unsigned int place)
 			hot_set(i, NULL);
 }
 
+/* Do two sources keep us busy? Then another worker may have one of them. */
+static void note_pair(void)
+{
+	for (unsigned int i = 0; i < HOT_MAX; i++)
+		if (p.seq - p.hot_seq[i] >= HOT_AGE) {
+			p.pair = 0;
+			return;
+		}
+	if (++p.pair < ASIDE_AFTER || atomic_load(&p.aside))
+		return;
+	p.pair = 0;
+	atomic_store(&p.aside_wanted, true);
+	sched_wake_idle();
+}
+
 void poller_prefer(struct poll_source *s)
 {
 	unsigned int i = hot_find(s);
@@ -277,6 +317,7 @@ void poller_prefer(struct poll_source *s)
 	}
 	if (i < HOT_MAX) {
 		p.hot_seq[i] = p.seq;
+		note_pair();
 		if (p.streak < LISTEN_AFTER && ++p.streak == LISTEN_AFTER)
 			hot_alone(i);
 	} else if (poll_source_is_busy(s)) {
@@ -298,7 +339,7 @@ static void poll_dispatch(u64 key, u32 events)
 	spin_lock(&p.lock, &lc_poller);
 	slot = poll_slot_find(key);
 	if (slot) {
-		s = slot->source;
+		s = slot->source == p.aside ? NULL : slot->source;
 		p.running = s;
 		p.runner = t_sched.worker;
 	}
@@ -410,6 +451,120 @@ static int poll_wait(struct epoll_event *evs, bool block)
 	return n;
 }
 
+/* ---- a source aside ---- */
+
+/*
+ * Two busy sources that one worker serves have all of their callers on one CPU: an answer wakes its
+ * lane where the worker runs. So another worker that has nothing to do takes one of the two aside
+ * and waits for it alone, and its callers stay with it. It gives the source back when it is wanted
+ * elsewhere, is about to be busy for long, or nothing comes: then epoll has the source again.
+ */
+
+bool poller_aside_begin(struct worker *w)
+{
+	struct poll_source *s = NULL;
+
+	if (poller_aside_is(w))
+		return true;
+	if (likely(!atomic_load_explicit(&p.aside_wanted, memory_order_relaxed)) ||
+	    !atomic_exchange(&p.aside_wanted, false))
+		return false;
+	spin_lock(&p.lock, &lc_poller);
+	if (!p.aside && !p.aside_used && p.hot[0] && p.hot[1])
+		for (unsigned int i = 0; i < HOT_MAX && !s; i++) {
+			s = p.hot[i];
+			if (!s->receive || p.running == s || p.listened == s || p.pinned == s)
+				s = NULL;
+			else
+				p.hot[i] = NULL;
+		}
+	if (s) {
+		p.aside_worker = w;
+		p.aside = s;
+	}
+	spin_unlock(&p.lock, &lc_poller);
+	return s;
+}
+
+/* Begin to use the source aside, which is then not removed; null: there is none. */
+static struct poll_source *aside_use(void)
+{
+	struct poll_source *s = NULL;
+
+	spin_lock(&p.lock, &lc_poller);
+	if (p.aside && p.aside_worker == t_sched.worker)
+		p.aside_used = s = p.aside;
+	spin_unlock(&p.lock, &lc_poller);
+	return s;
+}
+
+static void aside_used(void)
+{
+	spin_lock(&p.lock, &lc_poller);
+	p.aside_used = NULL;
+	spin_unlock(&p.lock, &lc_poller);
+}
+
+void poller_aside_end(struct worker *w)
+{
+	struct poll_source *s;
+
+	if (likely(!poller_aside_is(w)))
+		return;
+	s = aside_use();
+	spin_lock(&p.lock, &lc_poller);
+	if (p.aside_worker == w)
+		aside_clear();
+	spin_unlock(&p.lock, &lc_poller);
+	if (!s)
+		return;
+	(void)!poller_modify(s, EPOLLIN);
+	aside_used();
+}
+
+bool poller_aside_is(const struct worker *w)
+{
+	return atomic_load_explicit(&p.aside_worker, memory_order_relaxed) == w;
+}
+
+void poller_aside_wake(const struct worker *w)
+{
+	if (atomic_load(&p.aside_worker) == w)
+		aside_ring();
+}
+
+bool poller_aside_wait(bool block)
+{
+	struct poll_source *s = aside_use();
+	UNINIT struct poll_event event;
+	struct pollfd fd[2];
+	bool ret = false;
+	u64 count;
+
+	if (!s)
+		return false;
+	fd[0] = (struct pollfd){ .fd = s->fd, .events = POLLIN };
+	fd[1] = (struct pollfd){ .fd = p.aside_bell, .events = POLLIN };
+	if (host_ppoll(fd, 2, block ? ASIDE_NS : 0) > 0) {
+		ret = fd[0].revents & POLLIN || fd[1].revents;
+		if (fd[1].revents)
+			(void)!host_read(p.aside_bell, &count, sizeof(count));
+		if (fd[0].revents & POLLIN && !s->receive(s, &event))
+			s->handle(s, &event);
+	}
+	aside_used();
+	return ret;
+}
+
+OWN_THREAD bool poller_serves(const struct poll_source *s)
+{
+	struct poll_source *aside = atomic_load_explicit(&p.aside, memory_order_relaxed);
+
+	if (likely(!aside))
+		return true;
+	return (s == aside) == poller_aside_is(t_sched.worker);
+}
+
 void poller_poll(bool block)
 {
 	UNINIT struct epoll_event evs[POLL_BATCH];
@@ -441,6 +596,7 @@ int poller_init(void)
 	if (p.epfd < 0)
 		return p.epfd;
 	p.doorbell = host_eventfd(0, O_NONBLOCK);
+	p.aside_bell = host_eventfd(0, O_NONBLOCK);
 	ret = p.doorbell < 0 ? p.doorbell : host_epoll_ctl(p.epfd, EPOLL_CTL_ADD, p.doorbell, &ev);
 	if (ret)
 		poller_fini();
@@ -454,7 +610,13 @@ void poller_fini(void) NO_THREAD_SAFETY_ANALYSIS
 		host_close(p.epfd);
 	if (p.doorbell >= 0)
 		host_close(p.doorbell);
-	p.epfd = p.doorbell = -1;
+	if (p.aside_bell >= 0)
+		host_close(p.aside_bell);
+	p.epfd = p.doorbell = p.aside_bell = -1;
+	p.aside = NULL;
+	p.aside_worker = NULL;
+	p.aside_wanted = false;
+	p.pair = 0;
 	free(p.slots);
 	p.slots = NULL;
 	for (unsigned int i = 0; i < HOT_MAX; i++)

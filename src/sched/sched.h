@@ -66,6 +66,11 @@ void poller_prefer(struct poll_source *s);
 /* s will have no more events (but may go on to report EPOLLHUP, which has no end). It remains to be
  * removed. Also from s's ready function, which may be running still. */
 void poller_mute(struct poll_source *s);
+/*
+ * Does the calling worker, or if that is not known may it, wait for the next event of s? Then
+ * whoever causes that is well off on its CPU. No locks needed.
+ */
+bool poller_serves(const struct poll_source *s);
 /* Stop watching; after it returns, s->ready is not running and will not be called. Not from a ready
  * function of another source. A fiber may call it (it does not park for long). */
 void poller_remove(struct poll_source *s);

@@ -85,6 +85,7 @@ void sched_deliver_wakes(u32 wakes)
 		wakes &= wakes - 1;
 		atomic_store_explicit(&w->wakeup, 1, memory_order_release);
 		host_futex_wake(&w->wakeup, 1, false);
+		poller_aside_wake(w);
 	}
 }
 
@@ -255,30 +256,76 @@ void sched_poller_awake(void)
 	spin_unlock(&g.lock, &lc_runq);
 }
 
+/* Wake a sleeper that is not the poller, if there is one. */
+OWN_THREAD void sched_wake_idle(void)
+{
+	spin_lock(&g.lock, &lc_runq);
+	if (g.idle_mask)
+		t_sched.wake |= sched_claim_sleeper();
+	spin_unlock(&g.lock, &lc_runq);
+}
+
+/* Wait for the source aside. False: we were claimed, and whoever did so is about to wake us. */
+static bool worker_wait_aside(struct worker *w)
+{
+	bool claimed, event = poller_aside_wait(true);
+
+	w->aside_polled = sched_tsc();
+	spin_lock(&g.lock, &lc_runq);
+	claimed = !(g.idle_mask & 1u << w->index);
+	g.idle_mask &= ~(1u << w->index);
+	spin_unlock(&g.lock, &lc_runq);
+	if (claimed || !event)
+		poller_aside_end(w);
+	return !claimed;
+}
+
 /* There is nothing to run: sleep until there may be. False when the worker must end. */
 static bool worker_idle(struct worker *w)
 {
+	bool aside = poller_aside_is(w);
+
+	/* Whoever has the token polls for the others. */
+	if (!aside && atomic_load_explicit(&g.token, memory_order_relaxed))
+		aside = poller_aside_begin(w);
 	spin_lock(&g.lock, &lc_runq);
 	if (g.stop || !list_empty(&g.queue)) {
 		spin_unlock(&g.lock, &lc_runq);
 		return !g.stop;
 	}
-	if (!g.token) {
+	if (!g.token && !aside) {
 		g.token = true;
 		g.poller_sleeping = true;
 		spin_unlock(&g.lock, &lc_runq);
 		worker_poll(true);
 		return true;
 	}
+	if (aside && !g.token && g.idle_mask)
+		t_sched.wake |= sched_claim_sleeper(); /* to poll */
 	w->wakeup = 0;
 	g.idle_mask |= 1u << w->index;
 	spin_unlock(&g.lock, &lc_runq);
+	if (aside && worker_wait_aside(w))
+		return true;
 	while (!atomic_load_explicit(&w->wakeup, memory_order_acquire))
 		host_futex_wait(&w->wakeup, 0, NO_DEADLINE);
 	spin_lock(&g.lock, &lc_runq);
 	g.waking = false;
 	spin_unlock(&g.lock, &lc_runq);
 	return true;
+}
+
+/* It has not run dry for long: look at what it would wait for. */
+static void worker_poll_others(struct worker *w)
+{
+	if (unlikely(poller_aside_is(w))) {
+		if (sched_tsc() - w->aside_polled <= POLL_CYCLES)
+			return;
+		(void)poller_aside_wait(false);
+		w->aside_polled = sched_tsc();
+	} else if (worker_poll_due()) {
+		worker_poll_now();
+	}
 }
 
 static void worker_main(struct worker *w)
@@ -294,8 +341,8 @@ static void worker_main(struct worker *w)
 
 		f = worker_take(w);
 		/* Without a fiber to run it polls anyway, or somebody else does. */
-		if (f && worker_poll_due())
-			worker_poll_now();
+		if (f)
+			worker_poll_others(w);
 		if (f)
 			worker_run(w, f);
 		else if (!worker_idle(w))
@@ -330,6 +377,7 @@ OWN_THREAD void sched_expect_delay(void)
 		return;
 	f = w->next;
 	w->next = NULL;
+	poller_aside_end(w);
 	spin_lock(&g.lock, &lc_runq);
 	if (f) {
 		list_add_tail(&g.queue, &f->link);

@@ -748,6 +748,111 @@ static void test_poller(void **state)
 	run(2, root_mute, NULL);
 }
 
+/* ---- sources that are waited for directly ---- */
+
+/* A thread of the host that asks a fiber, which hears of it by a source that is preferred. */
+struct caller {
+	struct poll_source s;
+	int question[2], answer[2];
+	struct fiber *f;
+	_Atomic int asked;
+	int rounds;
+	pthread_t thread;
+};
+
+static int caller_receive(struct poll_source *s, struct poll_event *ret_event)
+{
+	ssize_t n = host_read(s->fd, ret_event->data, 1);
+
+	return n == 1 ? 0 : (int)n;
+}
+
+static void caller_handle(struct poll_source *s, const struct poll_event *event)
+{
+	struct caller *c = container_of(s, struct caller, s);
+
+	atomic_fetch_add(&c->asked, 1);
+	fiber_unpark(c->f);
+}
+
+static void caller_ready(struct poll_source *s, u32 events)
+{
+	struct poll_event event;
+
+	poller_prefer(s);
+	CHECK(caller_receive(s, &event) == 0);
+	caller_handle(s, &event);
+}
+
+static void *caller_main(void *arg)
+{
+	struct caller *c = arg;
+	char b = 0;
+
+	for (int i = 0; i < c->rounds; i++) {
+		BUG_ON(write(c->question[1], &b, 1) != 1);
+		BUG_ON(read(c->answer[0], &b, 1) != 1);
+	}
+	return NULL;
+}
+
+static void caller_serve(void *arg)
+{
+	struct caller *c = arg;
+	char b = 0;
+
+	c->f = fiber_current();
+	c->s = (struct poll_source){
+		.fd = c->question[0],
+		.ready = caller_ready,
+		.receive = caller_receive,
+		.handle = caller_handle,
+	};
+	CHECK(poller_add(&c->s, EPOLLIN) == 0);
+	CHECK(pthread_create(&c->thread, NULL, caller_main, c) == 0);
+	for (int i = 0; i < c->rounds; i++) {
+		while (atomic_load(&c->asked) <= i)
+			CHECK(fiber_park(NO_DEADLINE) == 0);
+		if (i % 1000 == 999)
+			sched_expect_delay();
+		if (i % 700 == 699)
+			fiber_yield();
+		CHECK(host_write(c->answer[1], &b, 1) == 1);
+	}
+	poller_remove(&c->s);
+	pthread_join(c->thread, NULL);
+}
+
+static void root_callers(void *arg)
+{
+	enum { CALLERS = 3 };
+	static const int rounds[CALLERS] = { 4000, 3000, 100 };
+	struct caller c[CALLERS] = {};
+	struct group g;
+
+	group_init(&g);
+	for (int i = 0; i < CALLERS; i++) {
+		CHECK(host_pipe2(c[i].question, 0) == 0);
+		CHECK(host_pipe2(c[i].answer, 0) == 0);
+		c[i].rounds = rounds[i] * SCALE;
+		group_start(&g, caller_serve, &c[i]);
+	}
+	group_wait(&g);
+	for (int i = 0; i < CALLERS; i++) {
+		for (int k = 0; k < 2; k++) {
+			host_close(c[i].question[k]);
+			host_close(c[i].answer[k]);
+		}
+	}
+}
+
+static void test_callers(void **state)
+{
+	run(1, root_callers, NULL);
+	run(2, root_callers, NULL);
+	run(4, root_callers, NULL);
+}
+
 /* ---- wake-ups from outside ---- */
 
 struct outside {
@@ -1000,8 +1105,8 @@ int main(void)
 		cmocka_unit_test(test_permit_kept), cmocka_unit_test(test_waitq_order),
 		cmocka_unit_test(test_interrupt),   cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_timer_kick),  cmocka_unit_test(test_poller),
-		cmocka_unit_test(test_outside),	    cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_callers),	    cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_pool),	    cmocka_unit_test(test_idle),
 #ifdef DONJON_DEBUG
 		cmocka_unit_test(test_validator),
 #endif

@@ -53,6 +53,7 @@ struct vcall {
 struct family {
 	struct poll_source source; /* [I] fd: the listener */
 	bool watched; /* [I] */
+	_Atomic bool sync; /* wakes hand over the CPU (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) */
 	unsigned int space_count; /* [lock] */
 	unsigned int waiting_count; /* [lock] */
 	struct list waiting; /* [lock] threads in WAIT_NOTIF, longest waiting first */
@@ -356,6 +357,8 @@ void family_set_sync(struct family *f, bool sync);
 [[nodiscard]] int family_watch(struct family *f);
 void family_destroy(struct family *f);
 void notify_send(struct family *f, u64 id, bool go_on);
+/* Answer lane's wait, id. */
+void notify_answer(struct family *f, u64 id);
 struct pf_thread *thread_by_tid(pid_t tid) REQUIRES(&lc_platform);
 struct pf_space *space_by_pid(pid_t pid) REQUIRES(&lc_platform);
 void thread_set_tid(struct pf_thread *t, pid_t tid) REQUIRES(&lc_platform);

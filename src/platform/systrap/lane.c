@@ -75,7 +75,7 @@ void lane_set_wait(struct pf_thread *t, enum lane_wait w, u64 id)
 void lane_wake(struct pf_thread *t, enum lane_wait w, u64 id)
 {
 	if (w == WAIT_NOTIF)
-		notify_send(t->space->family, id, false);
+		notify_answer(t->space->family, id);
 	else if (w == WAIT_FUTEX)
 		host_futex_wake((_Atomic u32 *)&t->lane->response, 1, true);
 }

@@ -77,6 +77,26 @@ void notify_send(struct family *f, u64 id, bool go_on)
 	(void)host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
+static void set_flags(struct family *f, bool sync)
+{
+	u64 flags = sync ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
+
+	(void)host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags); /* NOLINT */
+}
+
+void notify_answer(struct family *f, u64 id)
+{
+	/* The lane is better off on its own CPU, with the worker that waits for its events. */
+	bool elsewhere =
+		atomic_load_explicit(&f->sync, memory_order_relaxed) && !poller_serves(&f->source);
+
+	if (elsewhere)
+		set_flags(f, false);
+	notify_send(f, id, false);
+	if (elsewhere)
+		set_flags(f, atomic_load_explicit(&f->sync, memory_order_relaxed));
+}
+
 static bool vcall_equal(const struct vcall *want, const struct seccomp_data *got)
 {
 	if ((u32)got->nr != want->nr)
@@ -384,9 +404,8 @@ struct family *family_create(int listener)
 
 void family_set_sync(struct family *f, bool sync)
 {
-	u64 flags = sync ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
-
-	(void)host_ioctl(f->source.fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)flags); /* NOLINT */
+	atomic_store_explicit(&f->sync, sync, memory_order_relaxed);
+	set_flags(f, sync);
 }
 
 int family_watch(struct family *f)

@@ -594,7 +594,8 @@ static void ready_again(struct epoll *ep, struct epitem *item)
 }
 
 /* Gather at most max events. */
-static int epoll_gather(struct epoll *ep, struct epoll_event_k *ret, int max) REQUIRES(lc_epoll)
+static int epoll_gather(struct epoll *ep, struct epoll_event_k *ret, int max,
+			struct epoll_readable *readable) REQUIRES(lc_epoll)
 {
 	struct list list;
 	struct epitem *item;
@@ -608,6 +609,8 @@ static int epoll_gather(struct epoll *ep, struct epoll_event_k *ret, int max) RE
 		if (!events)
 			continue;
 		ret[count++] = (struct epoll_event_k){ .events = events, .data = item->data };
+		if (readable && events & EPOLLIN && readable->count < EPOLL_READABLE_MOST)
+			readable->fd[readable->count++] = item->fd;
 		if (item->events & EPOLLONESHOT)
 			item->events &= EPOLL_PRIVATE;
 		else if (!(item->events & EPOLLET))
@@ -658,18 +661,21 @@ int epoll_ready_count(struct file *epf, int most)
 	return n < most ? n : (int)min(refcount_read(&ep->refs), (u32)INT32_MAX);
 }
 
-int epoll_wait_file(struct file *epf, struct epoll_event_k *events, int max, s64 deadline)
+int epoll_wait_file(struct file *epf, struct epoll_event_k *events, int max, s64 deadline,
+		    struct epoll_readable *ret_readable)
 {
 	struct epoll *ep = epoll_of(epf);
 	int ret;
 
+	if (ret_readable)
+		ret_readable->count = 0;
 	if (!ep)
 		return -EINVAL;
 	for (;;) {
 		ret = 0;
 		if (epoll_maybe_ready(ep)) {
 			mutex_lock(&ep->lock, &lc_epoll);
-			ret = epoll_gather(ep, events, max);
+			ret = epoll_gather(ep, events, max, ret_readable);
 			mutex_unlock(&ep->lock, &lc_epoll);
 		}
 		/* What is still there is for the next sleeper. */

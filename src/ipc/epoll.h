@@ -42,7 +42,13 @@ u64 epoll_plain_items(struct file *ep, struct fdtable *files, u64 *ret_fds, u32 
 /* How many items may be ready now, but if there are most of them no fewer than ep has in all; 0 if
  * ep is no epoll. */
 int epoll_ready_count(struct file *ep, int most);
+/* The first descriptors that an epoll_wait found readable. */
+#define EPOLL_READABLE_MOST 16U
+struct epoll_readable {
+	u32 count;
+	s32 fd[EPOLL_READABLE_MOST];
+};
 /* Wait until deadline (host monotonic ns; 0: do not wait) for at most max events (>= 1), into ret.
- * Returns how many, 0 at the deadline, or -EINVAL, -EINTR. */
-[[nodiscard]] int epoll_wait_file(struct file *ep, struct epoll_event_k *ret, int max,
-				  s64 deadline);
+ * Returns how many, 0 at the deadline, or -EINVAL, -EINTR. ret_readable may be null. */
+[[nodiscard]] int epoll_wait_file(struct file *ep, struct epoll_event_k *ret, int max, s64 deadline,
+				  struct epoll_readable *ret_readable);

@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/lifecycle.h"
+#include "kernel/reads.h"
 #include "kernel/signal.h"
 #include "kernel/timers.h"
 #include "kernel/watch.h"
@@ -108,14 +109,19 @@ static void quick_lend(struct task *t, struct pf_quick *q)
 	}
 	if (watch_lend(t))
 		q->allowed |= PF_QUICK_WATCH;
+	if (reads_lend(t))
+		q->allowed |= PF_QUICK_READ;
 }
 
-static void quick_take(struct task *t, const struct pf_quick *q)
+/* nr: the call that is to be made, or negative. */
+static void quick_take(struct task *t, const struct pf_quick *q, int nr)
 {
 	if (q->done & PF_QUICK_ACTIONS)
 		signal_actions_take(t);
 	if (q->allowed & PF_QUICK_SIGMASK)
 		signal_mask_back(t, q->done & PF_QUICK_SIGMASK ? q->blocked : t->blocked);
+	if (q->allowed & PF_QUICK_READ)
+		reads_back(t, q->done & PF_QUICK_READ, nr);
 	if (likely(!q->done))
 		return;
 	if (q->done & PF_QUICK_ROBUST_LIST) {
@@ -172,7 +178,7 @@ static void run_app(struct task *t)
 	event = pf_run(t->subject.thread, &t->regs, &quick, t->subject.ahead ? &idle : NULL,
 		       &fault);
 	vfs_end_ahead(&t->subject);
-	quick_take(t, &quick);
+	quick_take(t, &quick, event == PF_EVENT_SYSCALL ? (int)t->regs.orig_rax : -1);
 	switch (event) {
 	case PF_EVENT_SYSCALL:
 		stamp_call(&t->subject);

@@ -21,6 +21,7 @@
 #include "cred/cred.h"
 #include "cred/rlimit.h"
 #include "cred/subject.h"
+#include "ipc/epoll.h"
 #include "ipc/futex_pi.h"
 #include "platform/platform.h"
 #include "sched/fiber.h"
@@ -133,6 +134,20 @@ struct task_watch {
 	bool lent;
 };
 
+/* Reads that the platform may answer: see reads.h. */
+struct task_reads {
+	struct epoll_readable ready; /* what the last epoll_wait said */
+	bool fresh; /* none of it has been lent yet */
+	u8 streak; /* of reads of what such a call said */
+	_Atomic bool running; /* [a] guest code runs, or is about to, that may read what is lent */
+	u32 lent; /* bitmap of items that have not been read */
+	struct {
+		s32 fd;
+		u32 size;
+		u64 cookie; /* the socket's */
+	} item[PF_READS];
+};
+
 struct task {
 	struct subject subject; /* first: a subject's container is its task. Pointers [F/t] */
 	struct refcount refs;
@@ -148,6 +163,7 @@ struct task {
 	bool signal_seen; /* [F] a signal or stop was acted upon since the call was invoked: see
 			     ERESTARTNEVER */
 	struct task_watch watch; /* [F] */
+	struct task_reads reads; /* [F] */
 	u64 fault_trapno, fault_error, fault_cr2; /* [F] of the last fault, for signal frames */
 	struct exec_build *exec; /* [F] half-built image while waiting for threads */
 	_Atomic u32 work; /* [a] TASK_WORK_*: something to do on the way back to guest code */

@@ -91,6 +91,15 @@ void sock_unaccept(struct file *f, struct file *conn);
 [[nodiscard]] int sock_getname(struct file *f, bool peer, struct sockname *ret);
 ssize_t sock_send(struct subject *s, struct file *f, struct net_msg *msg);
 ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg);
+/*
+ * Peek at all that a read of a stream f would give now, if that is at most size bytes, into buf.
+ * Returns how many, or -EAGAIN: nothing, or more, or f is no stream, or others would be concerned:
+ * the sender is short of room, or has sent files along.
+ */
+ssize_t sock_peek_all(struct subject *s, struct file *f, void *buf, size_t size);
+/* SO_COOKIE of f's socket, and of the one that it is connected to; 0: there is none. */
+u64 sock_cookie(const struct file *f);
+u64 sock_peer_cookie(const struct file *f);
 [[nodiscard]] int sock_shutdown(struct file *f, int how);
 /* A control message that is to be sent on f, of another level than SOL_SOCKET; *ctl is changed.
  * -EINVAL. */

@@ -546,6 +546,56 @@ ssize_t sock_recv(struct subject *s, struct file *f, struct net_msg *msg)
 	return sk->ops->recv(s, sk, msg);
 }
 
+u64 sock_cookie(const struct file *f)
+{
+	struct sock *sk = file_sock(f);
+
+	return sk ? sk->cookie : 0;
+}
+
+u64 sock_peer_cookie(const struct file *f)
+{
+	struct sock *sk = file_sock(f), *peer = sk ? sock_peer_get(sk) : NULL;
+	u64 ret = peer ? peer->cookie : 0;
+
+	sock_put(peer);
+	return ret;
+}
+
+/* Is its sender far from having to wait? It hears late of the room that such reads make. */
+static bool sender_has_room(struct sock *sk)
+{
+	struct sock *peer = sock_peer_get(sk);
+	bool ret = !peer || atomic_load(&peer->wmem) <= sock_send_limit(peer) / 8;
+
+	sock_put(peer);
+	return ret;
+}
+
+ssize_t sock_peek_all(struct subject *s, struct file *f, void *buf, size_t size)
+{
+	struct net_msg msg = { .flags = MSG_PEEK | MSG_DONTWAIT };
+	struct sock *sk = file_sock(f);
+	struct uio u;
+	ssize_t ret;
+	bool fits;
+
+	if (!sk || sk->type != SOCK_STREAM || !f->readable)
+		return -EAGAIN;
+	sock_lock(sk);
+	fits = sk->rcv_bytes <= size && sk->rcv_bytes && !sk->urgent;
+	sock_unlock(sk);
+	if (!fits || !sender_has_room(sk))
+		return -EAGAIN;
+	uio_init_kernel(&u, buf, size);
+	msg.uio = &u;
+	ret = sock_recv(s, f, &msg);
+	if (ret < max(sock_opt_get(sk, SOL_SOCKET, SO_RCVLOWAT), 1) || msg.scm.files)
+		ret = -EAGAIN;
+	file_list_destroy(msg.scm.files);
+	return ret;
+}
+
 /* ---- file ops ---- */
 
 static ssize_t sock_read(struct subject *s, struct file *f, struct uio *to, s64 *pos)

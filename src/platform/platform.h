@@ -134,6 +134,7 @@ struct pf_fault {
 	      */
 #define PF_QUICK_WATCH 128U /* epoll_ctl, as told by pf_watch_lend; then see pf_watch_take */
 #define PF_QUICK_ACTIONS 512U /* rt_sigaction, as told by pf_actions_lend. With SIGMASK only */
+#define PF_QUICK_READ 1024U /* read, recvfrom: see pf_reads_lend, then pf_reads_take */
 struct pf_quick {
 	u32 allowed; /* in: PF_QUICK_* */
 	u32 done; /* out: PF_QUICK_* that changed something: the rest is valid for these */
@@ -168,7 +169,7 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_qui
  * watches those in fds, in such a way that a change (MOD, DEL, and ADD after DEL) cannot fail.
  */
 #define PF_WATCH_FDS 1024U
-#define PF_WATCH_CALLS 16U /* most that are made up for at once */
+#define PF_WATCH_CALLS 48U /* most that are made up for at once */
 struct pf_watch {
 	int epfd;
 	u64 fds[PF_WATCH_FDS / 64];
@@ -195,6 +196,26 @@ struct pf_action {
 /* After a pf_run with PF_QUICK_ACTIONS done: which have changed (a mask of signals), and to what;
  * unchecked. */
 u64 pf_actions_take(struct pf_thread *t, struct pf_action ret[PF_ACTIONS]);
+/*
+ * What the next read of each of some streams gives: the platform may answer one read of each that
+ * asks for as much or more.
+ */
+#define PF_READS 16U
+#define PF_READS_SIZE 1024U
+struct pf_read {
+	s32 fd;
+	u32 size, offset; /* in data */
+};
+struct pf_reads {
+	u32 done; /* 0 */
+	u32 count;
+	struct pf_read item[PF_READS];
+	char data[PF_READS_SIZE];
+};
+/* To be used by any pf_run that allows PF_QUICK_READ. data has size bytes. 0 or -ESRCH. */
+[[nodiscard]] int pf_reads_lend(struct pf_thread *t, const struct pf_reads *reads, size_t size);
+/* Which items have been read since they were lent, in a bitmap; unchecked. */
+u32 pf_reads_take(struct pf_thread *t);
 /* Make t's pf_run return soon (at once if it is not running: the next pf_run returns
  * PF_EVENT_INTERRUPT without running guest code). Any thread, short locks may be held; t must not
  * be destroyed meanwhile. */

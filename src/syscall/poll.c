@@ -13,6 +13,7 @@
 
 #include "arena/arena.h"
 #include "ipc/epoll.h"
+#include "kernel/reads.h"
 #include "sched/timer.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
@@ -473,9 +474,10 @@ static long epoll_run(struct task *t, struct file *ep, struct uaddr uevents, int
 		if (!events)
 			return -ENOMEM;
 	}
-	ret = epoll_wait_file(ep, events, max, deadline);
+	ret = epoll_wait_file(ep, events, max, deadline, &t->reads.ready);
 	if (ret > 0 && copy_out(&t->subject, uevents, events, (size_t)ret * sizeof(*events)))
 		ret = -EFAULT;
+	reads_waited(t);
 	if (events != fast)
 		arena_free(events);
 	return ret;

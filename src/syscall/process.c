@@ -11,6 +11,7 @@
 
 #include "arena/arena.h"
 #include "kernel/pidfd.h"
+#include "kernel/reads.h"
 #include "loader/loader.h"
 #include "procfs/ns.h"
 #include "syscall/strace.h"
@@ -459,8 +460,10 @@ static int other_file(struct task *t, struct task *target, int fd, struct file *
 		return -ESRCH;
 	*ret = fd_get(files, fd, NULL);
 	fdtable_put(files);
-	if (*ret && target != t)
+	if (*ret && target != t) {
 		task_hurry(target);
+		reads_settle(target);
+	}
 	return *ret ? 0 : -EBADF;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
+#include "kernel/reads.h"
 #include "syscall/socket.h"
 #include "syscall/util.h"
 #include "syscall_protos.h"
@@ -47,6 +48,8 @@ static long do_read(struct task *t, int fd, struct uaddr buf, u64 count, s64 *po
 	} else {
 		uio_init_guest(&u, &t->subject, &iov, 1, iov.size);
 		ret = socket_restart(f, file_read(&t->subject, f, &u, pos), false);
+		if (f->stream)
+			reads_used(t, fd, ret);
 	}
 	file_put(f);
 	return ret;

@@ -6,6 +6,7 @@
 
 #include "arena/arena.h"
 #include "cred/cred.h"
+#include "kernel/reads.h"
 #include "sched/timer.h"
 #include "syscall/socket.h"
 #include "syscall/util.h"
@@ -484,6 +485,8 @@ long sys_recvfrom(struct task *t, int fd, struct uaddr buf, u64 size, int flags,
 		uio_init_guest(&u, &t->subject, &iov, 1, iov.size);
 		msg.uio = &u;
 		ret = socket_restart(f, sock_recv(&t->subject, f, &msg), false);
+		if (!flags && !addr.v)
+			reads_used(t, fd, ret);
 		if (ret >= 0 && addr.v)
 			err = store_sockname(t, addr, addr_size, &msg.from);
 		file_list_destroy(msg.scm.files);

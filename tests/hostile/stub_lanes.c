@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 enum { SCRIBBLE_MS = 1500 };
@@ -188,6 +189,40 @@ static void forge_changes(void)
 	}
 }
 
+/* Reads that were not made, of what was not lent. */
+static void forge_reads(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	volatile struct lane *l = stub_lane(0);
+	int ep = epoll_create1(0), pair[2];
+	u64 seed = 88172645463325252;
+	char buf[100] = {};
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) ||
+	    epoll_ctl(ep, EPOLL_CTL_ADD, pair[1], &ev))
+		_exit(1);
+	for (;;) {
+		for (int i = 0; i < 8; i++) {
+			(void)!write(pair[0], buf, 10);
+			epoll_wait(ep, &ev, 1, 0);
+			(void)!read(pair[1], buf, sizeof(buf));
+		}
+		(void)!write(pair[0], buf, 10);
+		epoll_wait(ep, &ev, 1, 0);
+		l->reads.count = (u32)stub_random(&seed);
+		for (u32 i = 0; i < PF_READS; i++) {
+			l->reads.item[i].fd = pair[stub_random(&seed) % 2];
+			l->reads.item[i].size = (u32)stub_random(&seed);
+			l->reads.item[i].offset = (u32)stub_random(&seed);
+		}
+		l->reads.done = (u32)stub_random(&seed);
+		if (stub_random(&seed) % 2)
+			l->quick.done |= PF_QUICK_READ;
+		(void)!read(pair[1], buf, sizeof(buf));
+		getppid();
+	}
+}
+
 int main(void)
 {
 	static const struct {
@@ -208,6 +243,7 @@ int main(void)
 		stub_attack(attacks[i].name, victim, 100);
 	}
 	stub_attack("forged changes of an epoll", forge_changes, SCRIBBLE_MS);
+	stub_attack("forged reads", forge_reads, SCRIBBLE_MS);
 	stub_attack("a flood of notifications", flood, SCRIBBLE_MS);
 	stub_attack("a flood of events", flood_events, SCRIBBLE_MS);
 	return tap_end();

@@ -123,7 +123,7 @@ static int add(struct file *ep, int fd, struct file *f, u32 events)
 static int ready(struct file *ep, s64 *ret_data)
 {
 	struct epoll_event_k ev[8];
-	int n = epoll_wait_file(ep, ev, 8, 0);
+	int n = epoll_wait_file(ep, ev, 8, 0, NULL);
 
 	*ret_data = n > 0 ? (s64)ev[0].data : -1;
 	return n;
@@ -225,7 +225,8 @@ static void churn_step(struct churn *c, struct subject *s, struct file *p[2])
 		(void)!epoll_ctl_file(c->ep[2], EPOLL_CTL_DEL, 9, ep, NULL);
 		break;
 	case 4:
-		(void)!epoll_wait_file(c->ep[dice >> 24 & 1 ? 2 : 0], ev, 4, sched_now() + 20'000);
+		(void)!epoll_wait_file(c->ep[dice >> 24 & 1 ? 2 : 0], ev, 4, sched_now() + 20'000,
+				       NULL);
 		break;
 	case 5:
 		file_put(p[0]);

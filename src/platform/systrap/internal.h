@@ -139,6 +139,7 @@ struct pf_thread {
 	struct pf_quick quick; /* [owner] what the lane was last told */
 	bool watch_lent; /* [owner] lane->watch is valid */
 	bool actions_lent; /* [owner] lane->actions is */
+	bool reads_lent; /* [owner] lane->reads is valid */
 	struct lane_call first; /* [owner] goes before the next command; nr 0 (read): nothing */
 	bool fp_in_window; /* [owner] since the last event: see fork.c */
 	bool fp_pending; /* [owner] goes before the next command: it is in the window */

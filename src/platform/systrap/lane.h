@@ -170,6 +170,8 @@ struct lane {
 	struct lane_watch watch;
 	/* Likewise, with PF_QUICK_ACTIONS. */
 	struct lane_actions actions;
+	/* With PF_QUICK_READ: the kernel writes it before a LANE_RUN, the lane what is done. */
+	struct pf_reads reads;
 };
 
 _Static_assert(offsetof(struct lane, window) == LANE_WINDOW_OFFSET, "window offset");

@@ -127,6 +127,8 @@ enum pf_event pf_run(struct pf_thread *t, struct guest_regs *regs, struct pf_qui
 		quick->allowed &= ~PF_QUICK_WATCH;
 	if (!t->actions_lent)
 		quick->allowed &= ~PF_QUICK_ACTIONS;
+	if (!t->reads_lent)
+		quick->allowed &= ~PF_QUICK_READ;
 	lane_own(t);
 	if (space_seal(t))
 		return PF_EVENT_DEAD;

@@ -249,7 +249,7 @@ void pf_thread_destroy(struct pf_thread *t)
 	batch_drop(t);
 	t->first.nr = 0;
 	t->fp_pending = false;
-	t->watch_lent = t->actions_lent = false;
+	t->watch_lent = t->actions_lent = t->reads_lent = false;
 	attend_stop(t);
 	systrap_lock();
 	t->owner = t->fiber = NULL;

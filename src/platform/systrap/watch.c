@@ -1,4 +1,4 @@
-/* The kernel's side of calls that a lane takes for later: struct pf_watch, struct pf_action. */
+/* The kernel's side of what a lane is lent: struct pf_watch, struct pf_action, struct pf_reads. */
 
 #include <errno.h>
 #include <string.h>
@@ -49,4 +49,18 @@ u64 pf_actions_take(struct pf_thread *t, struct pf_action ret[PF_ACTIONS])
 	    host_shared_write(&a->changed, &(u64){ 0 }, sizeof(changed)))
 		return 0;
 	return changed;
+}
+
+int pf_reads_lend(struct pf_thread *t, const struct pf_reads *reads, size_t size)
+{
+	t->reads_lent =
+		!host_shared_write(&t->lane->reads, reads, offsetof(struct pf_reads, data) + size);
+	return t->reads_lent ? 0 : -ESRCH;
+}
+
+u32 pf_reads_take(struct pf_thread *t)
+{
+	u32 done;
+
+	return t->reads_lent && !host_shared_load32(&t->lane->reads.done, &done) ? done : 0;
 }

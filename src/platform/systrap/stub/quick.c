@@ -246,6 +246,11 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 		if (!(allowed & PF_QUICK_WATCH) || !watch_call(lane, g))
 			return false;
 		break;
+	case __NR_read:
+	case __NR_recvfrom:
+		if (!(allowed & PF_QUICK_READ) || !read_call(lane, g, nr == __NR_recvfrom, &ret))
+			return false;
+		break;
 	case __NR_madvise:
 		if (!(allowed & PF_QUICK_DONTNEED) || !quick_madvise(g))
 			return false;

@@ -16,6 +16,8 @@ bool quick_call(struct lane *lane, struct lane_private *priv, int nr, greg_t *g)
 void quick_exit(struct lane *lane);
 /* epoll_ctl, with PF_QUICK_WATCH. Likewise. */
 bool watch_call(struct lane *lane, const greg_t *g);
+/* read or recvfrom, with PF_QUICK_READ. Likewise. */
+bool read_call(struct lane *lane, const greg_t *g, bool is_recvfrom, u64 *ret_size);
 
 static inline bool in_guest(u64 addr, u64 size)
 {

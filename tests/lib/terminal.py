@@ -51,6 +51,7 @@ class Terminal:
             for fd in range(3):
                 os.dup2(slave, fd)
             os.closerange(3, 256)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) may have ignored it
             os.environ.update(env or {})
             os.environ.update(TERM="xterm", LC_ALL="C.UTF-8", HISTFILE="/dev/null")
             os.execvp(argv[0], argv)

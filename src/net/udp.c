@@ -58,7 +58,7 @@ static int udp_connect(struct subject *s, struct sock *sk, const struct sockname
 	if (err)
 		return err;
 	net_lock();
-	if (to.port && inet_is_any(&sk->local))
+	if (name->sa.sa_family != AF_UNSPEC && inet_is_any(&sk->local))
 		memcpy(sk->local.addr, to.addr, sizeof(to.addr));
 	sock_lock(sk);
 	sk->remote = to;

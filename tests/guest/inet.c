@@ -346,9 +346,30 @@ static void test_options(void)
 	is_err(socketpair(AF_INET, SOCK_STREAM, 0, fd), EOPNOTSUPP, "inet pairs");
 }
 
+/* As getaddrinfo asks which address would be used. */
+static void test_source(void)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in four = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	socklen_t size = sizeof(six);
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	need(fd >= 0 && connect(fd, (struct sockaddr *)&six, sizeof(six)) == 0);
+	need(getsockname(fd, (struct sockaddr *)&six, &size) == 0);
+	ok(IN6_IS_ADDR_LOOPBACK(&six.sin6_addr), "a socket connected to port 0 has an address");
+	need(connect(fd, &none, sizeof(none)) == 0);
+	need(connect(fd, (struct sockaddr *)&four, sizeof(four)) == 0);
+	need(getsockname(fd, (struct sockaddr *)&six, &size) == 0);
+	ok(IN6_IS_ADDR_V4MAPPED(&six.sin6_addr), "one of IPv4, too");
+	close(fd);
+}
+
 int main(void)
 {
 	tap_begin();
+	test_source();
 	test_tcp();
 	test_reset();
 	test_refused();
